@@ -1,0 +1,132 @@
+# SPDX-License-Identifier: MIT
+# rebpf: make, make run, make demo, make test; make help lists the rest.
+
+VERSION := 0.1.0
+CLANG ?= clang
+BPFTOOL ?= bpftool
+PYTHON ?= /usr/bin/python3
+PREFIX ?= /usr/local
+B := build
+
+ARCH := $(shell uname -m | sed 's/x86_64/x86/; s/aarch64/arm64/')
+CFLAGS ?= -O2 -g
+WARN := -Wall -Wextra -Wmissing-prototypes -Wstrict-prototypes -Wshadow -Wundef
+ifeq ($(DEVELOPER),1)
+WARN += -Werror
+endif
+ALL_CFLAGS := -std=gnu11 $(WARN) -D_GNU_SOURCE -DREBPF_VERSION='"$(VERSION)"' -I$(B) -Isrc $(CFLAGS)
+# -fms-extensions: the header has anonymous members of named types, as the kernel does since 6.19.
+BPF_CFLAGS := -g -O2 -target bpf -D__TARGET_ARCH_$(ARCH) -Wall -Wextra -Werror -Wno-unused-parameter \
+	-fms-extensions -Wno-microsoft-anon-tag -Wno-missing-declarations -Ivmlinux/$(ARCH) -Ibpf
+LIBS := -lbpf -lelf -lz -levent_core
+
+BPF_SRC := $(wildcard bpf/*.bpf.c)
+BPF_OBJ := $(BPF_SRC:bpf/%.bpf.c=$(B)/bpf/%.bpf.o)
+SRC := $(wildcard src/*.c)
+OBJ := $(SRC:src/%.c=$(B)/%.o)
+UNIT_SRC := $(wildcard tests/unit/test_*.c)
+UNIT := $(UNIT_SRC:tests/unit/%.c=$(B)/unit/%)
+
+ifeq ($(V),1)
+Q =
+msg =
+else
+Q = @
+msg = @printf '  %-8s %s\n' "$(1)" "$(2)";
+endif
+
+.DELETE_ON_ERROR:
+.SECONDARY:
+.PHONY: all build build-rebpf generate run demo deps test unit golden fuzz-corpus e2e vm check clean help
+
+all: $(B)/rebpf
+
+# ---- what the build needs ----
+
+DEPS_STAMP := $(B)/.deps
+deps:
+	$(Q)rm -f $(DEPS_STAMP)
+	$(Q)scripts/deps.sh build
+	$(Q)mkdir -p $(B) && touch $(DEPS_STAMP)
+
+$(DEPS_STAMP): scripts/deps.sh
+	$(Q)scripts/deps.sh build
+	$(Q)mkdir -p $(B) && touch $@
+
+# ---- the BPF object and its skeleton ----
+
+$(B)/bpf/%.bpf.o: bpf/%.bpf.c | $(DEPS_STAMP)
+	$(call msg,BPF,$@)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CLANG) $(BPF_CFLAGS) -MMD -MP -c $< -o $@
+
+$(B)/rebpf.bpf.o: $(BPF_OBJ)
+	$(call msg,LINK,$@)
+	$(Q)$(BPFTOOL) gen object $@ $^
+
+$(B)/rebpf.skel.h: $(B)/rebpf.bpf.o
+	$(call msg,SKEL,$@)
+	$(Q)$(BPFTOOL) gen skeleton $< name rebpf > $@
+
+generate: $(B)/rebpf.skel.h
+
+# ---- the program ----
+
+$(B)/probes.o $(B)/ring.o $(B)/egress.o $(B)/counters.o $(B)/main.o: $(B)/rebpf.skel.h
+
+$(B)/%.o: src/%.c | $(DEPS_STAMP)
+	$(call msg,CC,$@)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CC) $(ALL_CFLAGS) -MMD -MP -c $< -o $@
+
+$(B)/rebpf: $(OBJ)
+	$(call msg,LINK,$@)
+	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) $^ $(LIBS) -o $@
+
+build build-rebpf: all
+
+run: all
+	$(Q)$(B)/rebpf $(ARGS)
+
+demo: all
+	$(Q)scripts/demo.sh $(B)/rebpf
+
+# ---- tests ----
+
+# The sources that a unit test needs stand in its line "links: ...".
+$(B)/unit/%: tests/unit/%.c $(SRC) $(wildcard src/*.h bpf/*.h tests/unit/*.h) | $(DEPS_STAMP)
+	$(call msg,UNIT,$@)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CC) $(ALL_CFLAGS) -O1 -Werror -fsanitize=address,undefined -fno-sanitize-recover=all \
+		$< $$(sed -n 's,.*links: *\(.*[^ ]\) *\*/.*,\1,p' $<) -lcmocka -o $@
+
+unit: $(UNIT)
+	$(Q)tests/run.sh unit $(UNIT)
+
+golden: all
+	$(Q)tests/run.sh golden
+
+e2e: all
+	$(Q)tests/run.sh e2e
+
+vm: all
+	$(Q)tests/run.sh vm
+
+test: $(UNIT) all
+	$(Q)scripts/deps.sh test
+	$(Q)tests/run.sh all $(UNIT)
+
+clean:
+	$(Q)rm -rf $(B)
+
+help:
+	@echo 'make             build build/rebpf (installs what the build needs on Debian)'
+	@echo 'make run         build and run it; ARGS="..." are its options'
+	@echo 'make demo        own namespaces, real loss, real lines, cleaned up afterwards'
+	@echo 'make test        unit, golden, e2e and vm tests; ends with "N passed, N failed, N skipped"'
+	@echo 'make unit|golden|e2e|vm   one tier'
+	@echo 'make deps        install what is missing (Debian), or name the packages'
+	@echo 'make clean       remove build/'
+	@echo 'variables: V=1 shows commands, DEVELOPER=1 turns warnings into errors'
+
+-include $(OBJ:.o=.d) $(BPF_OBJ:.o=.d)

@@ -1,0 +1,77 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What user space freezes into read-only data before load: what is off is dead code to the verifier.
+ * And what both sides share at run time (struct shared, in .bss, mapped by user space).
+ */
+#ifndef REBPF_CONFIG_H
+#define REBPF_CONFIG_H
+
+#include "event.h"
+
+#define REBPF_MAX_RULES 32
+#define REBPF_MAX_CPUS 1024 /* counters of higher CPUs share a row */
+#define REBPF_CONTROL_BYTES (4u << 20)
+#define REBPF_DROPS_BYTES (8u << 20)
+#define REBPF_MAX_SLOTS 8192
+#define REBPF_MAX_OWNERS 65536
+#define REBPF_HEARTBEAT_NS 5000000000ULL /* a classifier does nothing once user space is silent for so long */
+
+/* Which option a rule came from: a flow passes if it matches one rule of each list that has any. */
+enum rule_list { RULE_ANY, RULE_LOCAL, RULE_REMOTE, RULE_LIST_COUNT };
+
+/* Addresses are compared under the mask, in network order, IPv4 in the first word. */
+struct addr_rule {
+	__u32 addr[4];
+	__u32 mask[4];
+	__u32 ip_version;
+	__u32 list; /* enum rule_list */
+};
+
+struct port_rule {
+	__u16 low, high; /* host order, inclusive */
+	__u32 list;      /* enum rule_list */
+};
+
+/*
+ * @has_entry: hooks at the entry of the retransmit functions open the in-flight slot; without them the
+ *             classifier and the drop hook recognise a retransmission by themselves.
+ */
+struct config {
+	__u8 has_entry;
+	__u8 tp_has_err;      /* tcp_retransmit_skb has its err argument (6.17) */
+	__u8 drop_has_reason; /* kfree_skb has its reason argument (5.17) */
+	__u8 ip_version;      /* 4, 6 or 0: both */
+	__u8 heartbeat;       /* the classifier outlives user space (clsact): obey shared.heartbeat_ns */
+	__u8 zero[3];
+	__u32 tick_us;       /* of a jiffy */
+	__u32 addr_rules;
+	__u32 port_rules;
+	struct addr_rule addr[REBPF_MAX_RULES];
+	struct port_rule port[REBPF_MAX_RULES];
+};
+
+/* Counts of one CPU, written with atomic additions only, hence exact under nesting. */
+struct cpu_counts {
+	__u64 produced[REC_KIND_COUNT]; /* records wanted, by kind, whether the ring had room or not */
+	__u64 lost[RING_COUNT];
+	__u64 slot_failed; /* in-flight slots that could not be opened */
+	__u64 pad[16 - (REC_KIND_COUNT + RING_COUNT + 1) % 16];
+};
+
+/*
+ * @in_flight: open slots; the gate of the packet path while no retransmission is under way.
+ * @asleep:    the consumer sleeps: the next record must wake it.
+ * @heartbeat_ns: CLOCK_MONOTONIC when user space was last alive.
+ */
+struct shared {
+	__s64 in_flight;
+	__u64 pad0[7];
+	__u32 asleep;
+	__u32 pad1;
+	__u64 heartbeat_ns;
+	__u64 pad2[6];
+	__u64 lost_bucket[RING_COUNT][REBPF_FLOW_BUCKETS];
+	struct cpu_counts cpu[REBPF_MAX_CPUS];
+};
+
+#endif

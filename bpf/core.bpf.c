@@ -1,0 +1,12 @@
+// SPDX-License-Identifier: MIT
+/* The maps, the frozen configuration, the shared words, the licence. */
+#include "rebpf.bpf.h"
+
+const volatile struct config cfg = {};
+struct shared shared = {};
+
+struct ring_control ring_control SEC(".maps");
+struct map_slots slots SEC(".maps");
+struct map_owners owners SEC(".maps");
+
+char LICENSE[] SEC("license") = "Dual MIT/GPL";

@@ -1,0 +1,154 @@
+// SPDX-License-Identifier: MIT
+/* What TC egress and the device make of a retransmitted copy. Runs on every packet that leaves: gates first. */
+#include "rebpf.bpf.h"
+
+#define TC_NEXT (-1) /* TC_ACT_UNSPEC and TCX_NEXT: programs after us still run, nothing is decided */
+
+static __always_inline void tc_emit(__u64 sk, __u64 p, struct sk_buff *skb, const struct packet *pkt)
+{
+	struct rec_rtx_tc *t = EMIT_CONTROL(rec_rtx_tc, REC_RTX_TC, sk);
+
+	if (!t)
+		return;
+	copy_read(&t->c, sk, p, skb, pkt);
+	t->verdict = TC_NEXT;
+	t->zero = 0;
+	emit_submit(t);
+}
+
+/* The slot is open: is this packet the attempt's copy? */
+static __always_inline void tc_in_slot(struct inflight *slot, __u64 sk, struct sk_buff *skb)
+{
+	struct packet pkt = {};
+	bool tcp = packet_read(&pkt, skb);
+
+	/*
+	 * On a lower device the same buffer may carry an outer header: the pointer says enough. Else the header
+	 * must lie in the range, for an older packet of this socket can come by on another device meanwhile.
+	 */
+	if ((__u64)skb != slot->copy) {
+		if (!tcp || pkt.seq == pkt.end_seq || !seq_within(pkt.seq, slot->seq, slot->end_seq))
+			return;
+		slot->copy = (__u64)skb;
+	} else if (!tcp) {
+		pkt.seq = slot->seq;
+		pkt.end_seq = slot->end_seq;
+	}
+	slot->hops++;
+	slot->queued = 0;
+	tc_emit(sk, slot->skb, skb, &pkt);
+}
+
+/*
+ * No entry hook: a segment that starts before snd_nxt is a retransmission, for new data goes out at snd_nxt,
+ * which advances only after the transmission (tcp_event_new_data_sent, tcp_connect). A SYN-ACK does not count: a
+ * fast-open child sends its first with snd_nxt already past it.
+ */
+static __always_inline bool tc_recognise(struct __sk_buff *ctx, struct inflight *s)
+{
+	struct sk_buff *skb = (struct sk_buff *)(void *)ctx;
+	struct bpf_sock *sk = ctx->sk;
+	struct bpf_tcp_sock *tp;
+	struct packet pkt = {};
+	struct sk_buff *p;
+
+	/* A packet that has been received (skb_iif) is no transmission of ours, though it may still carry sk. */
+	if (!sk || ctx->ingress_ifindex)
+		return false;
+	tp = bpf_tcp_sock(sk);
+	if (!tp)
+		return false;
+	if (!packet_read(&pkt, skb) || pkt.seq == pkt.end_seq || !seq_before(pkt.seq, tp->snd_nxt))
+		return false;
+	if ((pkt.flags & (TCP_FLAG_SYN | TCP_FLAG_ACK)) == (TCP_FLAG_SYN | TCP_FLAG_ACK) || (pkt.flags & TCP_FLAG_RST))
+		return false;
+	p = rtx_queue_find(BPF_CORE_READ(skb, sk), pkt.seq);
+	if (!p)
+		return false;
+	s->skb = (__u64)p;
+	s->copy = (__u64)skb;
+	s->seq = pkt.seq;
+	s->end_seq = pkt.end_seq;
+	s->hook = RTX_HOOK_TRACEPOINT;
+	return true;
+}
+
+SEC("?tc")
+int rebpf_tc_egress(struct __sk_buff *ctx)
+{
+	/* A privileged program may use the context as the address of the buffer that it is. */
+	struct sk_buff *skb = (struct sk_buff *)(void *)ctx;
+	struct inflight *open, s = {};
+	struct rec_flow flow;
+	struct sock *sk;
+	__u64 key;
+
+	if (cfg.has_entry) {
+		if (!shared.in_flight)
+			return TC_NEXT;
+	} else if (!tc_recognise(ctx, &s)) {
+		return TC_NEXT;
+	}
+	if (cfg.heartbeat && bpf_ktime_get_ns() - shared.heartbeat_ns > REBPF_HEARTBEAT_NS)
+		return TC_NEXT;
+	sk = BPF_CORE_READ(skb, sk);
+	key = (__u64)sk;
+	if (!sk)
+		return TC_NEXT;
+	open = bpf_map_lookup_elem(&slots, &key);
+	if (!open || (!cfg.has_entry && (open->skb != s.skb || open->copy != s.copy))) {
+		if (cfg.has_entry)
+			return TC_NEXT;
+		if (!flow_read_ends(&flow, &sk->__sk_common) || !flow_wanted(&flow))
+			return TC_NEXT;
+		slot_open(key, &s);
+		open = bpf_map_lookup_elem(&slots, &key);
+		if (!open)
+			return TC_NEXT;
+	}
+	tc_in_slot(open, key, skb);
+	return TC_NEXT;
+}
+
+/*
+ * Is @skb the attempt's copy? If no classifier of ours saw one yet, by its header: a QUEUED without a TC tells user
+ * space that this device is not watched.
+ */
+static __always_inline bool queued_is_copy(const struct inflight *open, struct sk_buff *skb)
+{
+	struct packet pkt = {};
+
+	if (open->copy)
+		return open->copy == (__u64)skb;
+	return packet_read(&pkt, skb) && pkt.seq != pkt.end_seq && seq_within(pkt.seq, open->seq, open->end_seq);
+}
+
+SEC("?tp_btf/net_dev_queue")
+int rebpf_queued(__u64 *ctx)
+{
+	struct sk_buff *skb;
+	struct rec_rtx_queued *q;
+	struct inflight *open;
+	__u64 key;
+
+	if (!shared.in_flight)
+		return 0;
+	skb = (void *)ctx[0];
+	key = (__u64)BPF_CORE_READ(skb, sk);
+	if (!key)
+		return 0;
+	open = bpf_map_lookup_elem(&slots, &key);
+	if (!open || !queued_is_copy(open, skb))
+		return 0;
+	open->queued = 1;
+	q = EMIT_CONTROL(rec_rtx_queued, REC_RTX_QUEUED, key);
+	if (!q)
+		return 0;
+	q->sk = key;
+	q->skb = open->skb;
+	q->copy = (__u64)skb;
+	q->netns = BPF_CORE_READ(skb, dev, nd_net.net, ns.inum);
+	q->ifindex = BPF_CORE_READ(skb, dev, ifindex);
+	emit_submit(q);
+	return 0;
+}

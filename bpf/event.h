@@ -1,0 +1,315 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The record format: what BPF programs write, -w stores and decode.c reads. Shared by both sides.
+ *
+ * Rules: host byte order; no implicit padding (each struct's size is asserted); every byte is written; a record
+ * only ever grows at its end, so that a reader takes the part that it knows and an older file gives zeros for
+ * the rest. An IPv4 address (also one that came v4-mapped) is in the first four bytes of its 16.
+ */
+#ifndef REBPF_EVENT_H
+#define REBPF_EVENT_H
+
+#ifndef __bpf__
+#include <linux/types.h>
+#endif
+
+#include "event_kinds.h"
+
+#define REBPF_COMM_LEN 16   /* TASK_COMM_LEN, include/linux/sched.h */
+#define REBPF_IFNAME_LEN 16 /* IFNAMSIZ, include/uapi/linux/if.h */
+#define REBPF_STACK_DEPTH 12
+#define REBPF_SYMBOL_LEN 64
+#define REBPF_REASON_LEN 48
+
+enum record_kind {
+	REC_NONE = 0,
+#define X(name, payload, ring) REC_##name,
+	RECORD_KINDS(X)
+#undef X
+	REC_KIND_COUNT
+};
+
+/* The two ring buffers: control is small and precious, drops may be flooded. */
+enum record_ring { RING_CONTROL, RING_DROPS, RING_COUNT };
+
+/*
+ * Starts every record.
+ * @ts_ns: CLOCK_MONOTONIC of the event.
+ * @lost:  how many records of this ring this CPU had failed to reserve when it wrote this one. A rise between
+ *         two records of one CPU dates a loss. (A running serial number would need a value-returning atomic to
+ *         be right under nesting, which the verifier of 5.8-5.11 refuses.)
+ * @size:  of the whole record, header included.
+ */
+struct rec_header {
+	__u64 ts_ns;
+	__u64 lost;
+	__u16 size;
+	__u8 kind;
+	__u8 zero;
+	__u16 cpu;
+	__u16 zero2;
+};
+
+/* A socket: its two ends as seen from this host, and what is known of it without its process. */
+struct rec_flow {
+	__u8 laddr[16];
+	__u8 raddr[16];
+	__u16 lport;
+	__u16 rport;
+	__u8 ip_version; /* 4 or 6 */
+	__u8 state;      /* TCP_ESTABLISHED .. of include/net/tcp_states.h */
+	__u16 zero;
+	__u32 netns; /* inode number of the namespace */
+	__u32 uid;
+	__u64 sk;     /* address of the socket (of the request for a SYN-ACK): joins records */
+	__u64 cookie; /* 0: the kernel has not given it one yet */
+	__u64 cgroup; /* id in the cgroup2 hierarchy, 0: unknown */
+	__u64 ino;    /* socket inode, 0: orphaned or not yet accepted */
+};
+
+/* Who uses the socket; tgid 0: not known in the kernel. */
+struct rec_owner {
+	__u32 tgid;
+	__u32 zero;
+	char comm[REBPF_COMM_LEN];
+};
+
+/* How an attempt came to our notice (rec_rtx_entry.hook). */
+enum rtx_hook {
+	RTX_HOOK_NONE,
+	RTX_HOOK_RETRANSMIT, /* entry of tcp_retransmit_skb */
+	RTX_HOOK_DIRECT,     /* entry of __tcp_retransmit_skb by another caller (TLP, fast open fallback) */
+	RTX_HOOK_SYNACK,     /* entry of tcp_rtx_synack */
+	RTX_HOOK_TRACEPOINT, /* tcp:tcp_retransmit_skb, at the end of the call */
+	RTX_HOOK_SOCKOPS,    /* BPF_SOCK_OPS_RETRANS_CB, at the end of the call */
+	RTX_HOOK_SYNACK_TP,  /* tcp:tcp_retransmit_synack, at the end of the call */
+	RTX_HOOK_COUNT
+};
+
+/* rec_rtx_entry.bits */
+#define RTX_BIT_LATE 0x01        /* read at the end of the call, after restamping and trimming */
+#define RTX_BIT_FRTO 0x02        /* tcp_sock.frto */
+#define RTX_BIT_SYN_DATA 0x04    /* tcp_sock.syn_data: a fast open SYN carried data */
+#define RTX_BIT_IN_TASK 0x08     /* not in interrupt: task_* is who called */
+#define RTX_BIT_STILL_QUEUED 0x10 /* the previous copy is still in this host's queues (-EBUSY follows) */
+
+/*
+ * RTX_ENTRY: an attempt to retransmit begins (or, RTX_BIT_LATE, has just ended).
+ * @skb:       P, the segment's buffer in the retransmit queue: the correlation id. 0 for a SYN-ACK.
+ * @stamp_ns:  departure time of the previous copy (LATE: of this copy), CLOCK_MONOTONIC, may lie in the future.
+ * @delivered_us: tcp_skb_cb.tx.delivered_mstamp: not later than the previous copy's transmission.
+ */
+struct rec_rtx_entry {
+	struct rec_header h;
+	struct rec_flow flow;
+	struct rec_owner owner;
+	struct rec_owner task;
+	__u64 skb;
+	__u64 stamp_ns;
+	__u64 delivered_us;
+	__u64 rack_mstamp_us;
+	__u32 seq;
+	__u32 end_seq;
+	__u32 segs; /* tcp_skb_pcount, before trimming unless LATE */
+	__u32 total_retrans;
+	__u32 segs_out;
+	__u32 snd_una;
+	__u32 snd_nxt;
+	__u32 snd_wnd;
+	__u32 srtt_us;
+	__u32 rto_us;
+	__u32 cwnd;
+	__u32 ssthresh;
+	__u32 mss;
+	__u32 undo_marker;
+	__u32 prior_ssthresh;
+	__u32 dsack_dups;
+	__u32 wmem_alloc;
+	__u32 bytes_acked_low; /* low half of tcp_sock.bytes_acked */
+	__u16 tcp_flags;
+	__u8 sacked; /* tcp_skb_cb.sacked */
+	__u8 ca_state;
+	__u8 pending; /* icsk_pending */
+	__u8 retransmits;
+	__u8 hook; /* enum rtx_hook */
+	__u8 bits;
+};
+
+/* What a copy on its way carries: enough to tell it from an older copy of the same bytes. */
+struct rec_copy {
+	__u64 sk;
+	__u64 skb;      /* P, 0: not found */
+	__u64 copy;     /* the buffer seen here: a clone or copy of P, or a part of it */
+	__u64 stamp_ns; /* departure time of this copy, 0: cleared on the way */
+	__u32 seq;
+	__u32 end_seq;
+	__u32 tsval; /* TCP timestamp value, 0: none */
+	__u32 netns;
+	__u32 ifindex; /* 0: no device yet */
+	__u16 ip_id;   /* IPv4 identification */
+	__u8 sacked;   /* of P, before this attempt marked it */
+	__u8 zero;
+	char ifname[REBPF_IFNAME_LEN];
+};
+
+/* RTX_TC: TC egress saw the copy. @verdict is ours: -1 (go on) unless rebpf injects loss. */
+struct rec_rtx_tc {
+	struct rec_header h;
+	struct rec_copy c;
+	__s32 verdict;
+	__u32 zero;
+};
+
+/* RTX_QUEUED: the copy passed TC egress and is handed to the device (net:net_dev_queue). */
+struct rec_rtx_queued {
+	struct rec_header h;
+	__u64 sk;
+	__u64 skb;
+	__u64 copy;
+	__u32 netns;
+	__u32 ifindex;
+};
+
+/*
+ * RTX_DROP: a copy was freed as a drop while its attempt was under way.
+ * @reason: number in enum skb_drop_reason of the running kernel; see REASON. 0 where the kernel has none.
+ * @hops:   how many TC hooks had seen this copy; @queued: it was handed to a device after the last of them.
+ */
+struct rec_rtx_drop {
+	struct rec_header h;
+	struct rec_copy c;
+	__u64 location;
+	__u32 reason;
+	__u8 hops;
+	__u8 queued;
+	__u16 zero;
+	__u64 stack[REBPF_STACK_DEPTH];
+};
+
+/* rec_rtx_exit.reached: did the call come as far as transmitting (total_retrans advanced)? */
+enum rtx_reached { RTX_REFUSED, RTX_REACHED, RTX_REACHED_UNKNOWN };
+
+/* RTX_EXIT: the attempt ended. The range is the one after trimming and fragmenting. */
+struct rec_rtx_exit {
+	struct rec_header h;
+	__u64 sk;
+	__u64 skb;
+	__u64 stamp_ns; /* of P after the call: the copy's, if one was made */
+	__s32 ret;
+	__u32 seq;
+	__u32 end_seq;
+	__u32 segs;
+	__u32 total_retrans;
+	__u8 has_ret; /* 0: this hook cannot tell */
+	__u8 reached; /* enum rtx_reached */
+	__u8 hook;    /* enum rtx_hook */
+	__u8 zero;
+};
+
+/* rec_host.flags: what the chosen hooks can tell. */
+#define HOST_ENTRY_HOOKS 0x1 /* every attempt begins with its ENTRY */
+#define HOST_SEES_FAILURES 0x2 /* attempts that fail end with an EXIT too */
+#define HOST_SEES_QUEUED 0x4 /* a copy handed to a device gives a QUEUED */
+#define HOST_SEES_DROPS 0x8 /* drops of copies under way give a DROP */
+
+/* HOST: the machine that recorded. First of a stream. */
+struct rec_host {
+	struct rec_header h;
+	__u32 format; /* REBPF_FORMAT */
+	__u32 hz;
+	__u32 own_netns;
+	__u32 flags; /* HOST_* */
+	__u64 armed_ns;    /* when capture began */
+	char release[64];
+	char version[32]; /* of rebpf */
+};
+#define REBPF_FORMAT 1
+
+/* CLOCK: wall_ns - mono_ns is the offset of CLOCK_REALTIME from here on. */
+struct rec_clock {
+	struct rec_header h;
+	__u64 mono_ns;
+	__u64 wall_ns;
+};
+
+/* SYMBOL: a kernel address as text, e.g. "nf_hook_slow" + 0xb5, module "" for vmlinux. */
+struct rec_symbol {
+	struct rec_header h;
+	__u64 addr;
+	__u64 offset;
+	char name[REBPF_SYMBOL_LEN];
+	char module[REBPF_SYMBOL_LEN];
+};
+
+/* REASON: a drop reason's number and its name in the recording kernel's BTF. */
+struct rec_reason {
+	struct rec_header h;
+	__u32 reason;
+	__u32 zero;
+	char name[REBPF_REASON_LEN];
+};
+
+/* OWNER: found by searching /proc for the socket's inode; tgid 0: nobody holds it. */
+struct rec_owner_found {
+	struct rec_header h;
+	__u64 sk;
+	__u64 ino;
+	struct rec_owner owner;
+};
+
+/* NETNS: does our classifier watch every device of this namespace from now on? */
+struct rec_netns {
+	struct rec_header h;
+	__u32 netns;
+	__u32 watched;
+};
+
+/* LOSS: records of a ring that were lost since the last LOSS, in one bucket of flows. */
+struct rec_loss {
+	struct rec_header h;
+	__u64 count;
+	__u64 since_ns;
+	__u32 ring;   /* enum record_ring */
+	__u32 bucket; /* flow_bucket() */
+};
+
+/* TICK: both rings have been read up to h.ts_ns; no timer of the pipeline knows another clock. */
+struct rec_tick {
+	struct rec_header h;
+	__u64 produced; /* records written by the kernel so far */
+	__u64 missed;   /* events that no program saw (recursion, full map) so far */
+};
+
+#ifdef __cplusplus
+#define REC_ASSERT(c, m) static_assert(c, m)
+#else
+#define REC_ASSERT(c, m) _Static_assert(c, m)
+#endif
+REC_ASSERT(sizeof(struct rec_header) == 24, "rec_header");
+REC_ASSERT(sizeof(struct rec_flow) == 80, "rec_flow");
+REC_ASSERT(sizeof(struct rec_owner) == 24, "rec_owner");
+REC_ASSERT(sizeof(struct rec_rtx_entry) == 24 + 80 + 24 + 24 + 32 + 18 * 4 + 8, "rec_rtx_entry");
+REC_ASSERT(sizeof(struct rec_copy) == 72, "rec_copy");
+REC_ASSERT(sizeof(struct rec_rtx_tc) == 24 + 72 + 8, "rec_rtx_tc");
+REC_ASSERT(sizeof(struct rec_rtx_queued) == 24 + 32, "rec_rtx_queued");
+REC_ASSERT(sizeof(struct rec_rtx_drop) == 24 + 72 + 16 + 8 * REBPF_STACK_DEPTH, "rec_rtx_drop");
+REC_ASSERT(sizeof(struct rec_rtx_exit) == 24 + 24 + 24, "rec_rtx_exit");
+REC_ASSERT(sizeof(struct rec_host) == 24 + 24 + 96, "rec_host");
+REC_ASSERT(sizeof(struct rec_clock) == 40, "rec_clock");
+REC_ASSERT(sizeof(struct rec_symbol) == 40 + 2 * REBPF_SYMBOL_LEN, "rec_symbol");
+REC_ASSERT(sizeof(struct rec_reason) == 32 + REBPF_REASON_LEN, "rec_reason");
+REC_ASSERT(sizeof(struct rec_owner_found) == 64, "rec_owner_found");
+REC_ASSERT(sizeof(struct rec_netns) == 32, "rec_netns");
+REC_ASSERT(sizeof(struct rec_loss) == 48, "rec_loss");
+REC_ASSERT(sizeof(struct rec_tick) == 40, "rec_tick");
+
+/* Losses are counted per bucket of flows, so that a flood on one does not darken the others. */
+#define REBPF_FLOW_BUCKETS 256
+
+/* The bucket of a socket. The address of a socket is its identity on this host. */
+static inline __u32 flow_bucket(__u64 sk)
+{
+	return (__u32)((sk * 0x9e3779b97f4a7c15ULL) >> 56);
+}
+
+#endif

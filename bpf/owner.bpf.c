@@ -1,0 +1,102 @@
+// SPDX-License-Identifier: MIT
+/*
+ * Which process uses a socket. A retransmission runs in whatever context a timer or an incoming packet
+ * interrupts, so the process is noted where it is certain: when it connects, receives, or already holds the
+ * socket as rebpf starts.
+ */
+#include "rebpf.bpf.h"
+
+/* Notes the current process as the owner of @sk, if it is not noted already. */
+static __always_inline void owner_touch(struct sock *sk)
+{
+	__u32 tgid = bpf_get_current_pid_tgid() >> 32;
+	__u64 key = (__u64)sk;
+	struct rec_owner *known = bpf_map_lookup_elem(&owners, &key);
+	struct rec_owner o;
+
+	if (!tgid || (known && known->tgid == tgid))
+		return;
+	owner_from_current(&o);
+	bpf_map_update_elem(&owners, &key, &o, BPF_ANY);
+}
+
+/* connect(): tcp_v4_connect and tcp_v6_connect set the state in the caller's context. */
+SEC("?tp_btf/inet_sock_set_state")
+int rebpf_connect(__u64 *ctx)
+{
+	struct sock *sk = (void *)ctx[0];
+
+	if ((int)ctx[1] == TCP_CLOSE && ((int)ctx[2] == TCP_SYN_SENT || (int)ctx[2] == TCP_LISTEN) &&
+	    BPF_CORE_READ_BITFIELD_PROBED(sk, sk_protocol) == IPPROTO_TCP)
+		owner_touch(sk);
+	return 0;
+}
+
+/* recvmsg(): head of tcp_rcv_space_adjust, after data was copied to the process. */
+SEC("?tp_btf/tcp_rcv_space_adjust")
+int rebpf_receive(__u64 *ctx)
+{
+	owner_touch((void *)ctx[0]);
+	return 0;
+}
+
+/* accept(): the return value is the last argument, whose place changed in 6.10 (92ef0fd55ac8); see probes.c. */
+SEC("?fexit/inet_csk_accept")
+int rebpf_accept_4(__u64 *ctx)
+{
+	if (ctx[4])
+		owner_touch((void *)ctx[4]);
+	return 0;
+}
+
+SEC("?fexit/inet_csk_accept")
+int rebpf_accept(__u64 *ctx)
+{
+	if (ctx[2])
+		owner_touch((void *)ctx[2]);
+	return 0;
+}
+
+/* Every TCP socket ends here; its address may be used again at once. */
+SEC("?tp_btf/tcp_destroy_sock")
+int rebpf_forget(__u64 *ctx)
+{
+	__u64 key = ctx[0];
+
+	bpf_map_delete_elem(&owners, &key);
+	slot_close(key);
+	return 0;
+}
+
+/* struct file's operations of a socket; set from kallsyms before load. */
+const volatile __u64 socket_file_ops_addr = 0;
+
+/* The sockets that processes already hold: one pass over all open files. */
+SEC("?iter/task_file")
+int rebpf_scan(struct bpf_iter__task_file *ctx)
+{
+	struct task_struct *task = ctx->task;
+	struct file *file = ctx->file;
+	struct rec_owner o = {}, *known;
+	struct socket *socket;
+	struct sock *sk;
+	__u64 key;
+
+	if (!task || !file || BPF_CORE_READ(task, pid) != BPF_CORE_READ(task, tgid))
+		return 0;
+	if ((__u64)BPF_CORE_READ(file, f_op) != socket_file_ops_addr)
+		return 0;
+	socket = BPF_CORE_READ(file, private_data);
+	sk = socket ? BPF_CORE_READ(socket, sk) : NULL;
+	if (!sk || BPF_CORE_READ_BITFIELD_PROBED(sk, sk_protocol) != IPPROTO_TCP)
+		return 0;
+	key = (__u64)sk;
+	known = bpf_map_lookup_elem(&owners, &key);
+	/* Several may hold it: the first that is not init, which often only passes sockets on. */
+	if (known && known->tgid != 1)
+		return 0;
+	o.tgid = BPF_CORE_READ(task, tgid);
+	BPF_CORE_READ_STR_INTO(&o.comm, task, comm);
+	bpf_map_update_elem(&owners, &key, &o, BPF_ANY);
+	return 0;
+}

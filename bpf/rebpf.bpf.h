@@ -1,0 +1,396 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What the BPF programs share: maps, emission, the flow filter, readers of sockets and buffers.
+ * Programs are __always_inline code over these; the only state between hooks is the in-flight slot.
+ */
+#ifndef REBPF_BPF_H
+#define REBPF_BPF_H
+
+#include "vmlinux.h"
+#include <bpf/bpf_helpers.h>
+#include <bpf/bpf_core_read.h>
+#include <bpf/bpf_endian.h>
+#include <bpf/bpf_tracing.h>
+
+#include "config.h"
+#include "compat.bpf.h"
+
+#define AF_INET 2
+#define AF_INET6 10
+#define ETH_P_IP 0x0800
+#define ETH_P_IPV6 0x86DD
+#define EBUSY 16
+
+extern const volatile struct config cfg;
+extern struct shared shared;
+
+struct ring_control {
+	__uint(type, BPF_MAP_TYPE_RINGBUF);
+	__uint(max_entries, REBPF_CONTROL_BYTES);
+};
+
+/*
+ * The attempt that is under way on a socket. tcp_retransmit_skb holds the socket lock from its entry to its
+ * exit, so there is at most one, whatever CPU or task it runs on: per-CPU or per-task state would be
+ * overwritten by another socket's timer in a nested softirq.
+ */
+struct inflight {
+	__u64 skb;  /* P */
+	__u64 copy; /* C, once TC has seen it */
+	__u32 seq;
+	__u32 end_seq;
+	__u32 total_retrans;
+	__u8 hook;  /* enum rtx_hook that opened it */
+	__u8 inner; /* __tcp_retransmit_skb has been entered for this slot */
+	__u8 hops;
+	__u8 queued;
+};
+
+struct map_slots {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, REBPF_MAX_SLOTS);
+	__type(key, __u64); /* address of the socket */
+	__type(value, struct inflight);
+};
+
+struct map_owners {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, REBPF_MAX_OWNERS);
+	__type(key, __u64); /* address of the socket */
+	__type(value, struct rec_owner);
+};
+
+extern struct ring_control ring_control SEC(".maps");
+extern struct map_slots slots SEC(".maps");
+extern struct map_owners owners SEC(".maps");
+
+/* ---- emission ---- */
+
+static __always_inline struct cpu_counts *cpu_counts(void)
+{
+	return &shared.cpu[bpf_get_smp_processor_id() & (REBPF_MAX_CPUS - 1)];
+}
+
+/*
+ * A record of @size bytes on @ring with its header filled, or NULL: then the loss is counted, for the CPU and
+ * for the bucket of the flow that @sk is the identity of.
+ */
+static __always_inline void *emit_reserve(void *map, enum record_ring ring, __u8 kind, __u16 size, __u64 sk)
+{
+	struct cpu_counts *cc = cpu_counts();
+	struct rec_header *h = bpf_ringbuf_reserve(map, size, 0);
+
+	/* Also emit_submit's barrier: it has to lie between reserving and reading shared.asleep. */
+	__sync_fetch_and_add(&cc->produced[kind], 1);
+	if (!h) {
+		__sync_fetch_and_add(&cc->lost[ring], 1);
+		__sync_fetch_and_add(&shared.lost_bucket[ring][flow_bucket(sk) & (REBPF_FLOW_BUCKETS - 1)], 1);
+		return NULL;
+	}
+	h->ts_ns = bpf_ktime_get_ns();
+	h->lost = cc->lost[ring];
+	h->size = size;
+	h->kind = kind;
+	h->zero = 0;
+	h->cpu = (__u16)bpf_get_smp_processor_id();
+	h->zero2 = 0;
+	return h;
+}
+
+#define EMIT_CONTROL(type, kind, sk) \
+	((struct type *)emit_reserve(&ring_control, RING_CONTROL, kind, sizeof(struct type), sk))
+
+/*
+ * Submits a record and wakes the consumer only if it sleeps: a wake-up is an interrupt on this CPU. The
+ * consumer sets the word and then looks at the ring again; here the addition in emit_reserve lies between
+ * reserving and reading it. Where such an addition is no full barrier (arm64), the consumer's time-out is
+ * what bounds the delay.
+ */
+static __always_inline void emit_submit(void *rec)
+{
+	__u64 flags = BPF_RB_NO_WAKEUP;
+
+	if (*(volatile __u32 *)&shared.asleep) {
+		*(volatile __u32 *)&shared.asleep = 0;
+		flags = BPF_RB_FORCE_WAKEUP;
+	}
+	bpf_ringbuf_submit(rec, flags);
+}
+
+/* ---- sequence numbers ---- */
+
+static __always_inline bool seq_before(__u32 a, __u32 b)
+{
+	return (__s32)(a - b) < 0;
+}
+
+static __always_inline bool seq_within(__u32 seq, __u32 start, __u32 end)
+{
+	return !seq_before(seq, start) && seq_before(seq, end);
+}
+
+/* ---- sockets ---- */
+
+/* sk_state of mini sockets, include/net/tcp_states.h */
+static __always_inline bool sk_is_full(__u8 state)
+{
+	return state != TCP_TIME_WAIT && state != TCP_NEW_SYN_RECV;
+}
+
+static __always_inline bool in6_is_v4mapped(const __u32 *a)
+{
+	return a[0] == 0 && a[1] == 0 && a[2] == bpf_htonl(0xffff);
+}
+
+/*
+ * Fills the two ends of a full socket or a request socket (both start with struct sock_common).
+ * False if it is neither IPv4 nor IPv6.
+ */
+static __always_inline bool flow_read_ends(struct rec_flow *f, struct sock_common *skc)
+{
+	__u16 family = BPF_CORE_READ(skc, skc_family);
+	__u32 *laddr = (void *)f->laddr, *raddr = (void *)f->raddr;
+
+	f->lport = BPF_CORE_READ(skc, skc_num);
+	f->rport = bpf_ntohs(BPF_CORE_READ(skc, skc_dport));
+	f->state = BPF_CORE_READ(skc, skc_state);
+	f->zero = 0;
+	f->sk = (__u64)skc;
+	f->cookie = BPF_CORE_READ(skc, skc_cookie.counter);
+	f->netns = BPF_CORE_READ(skc, skc_net.net, ns.inum);
+	if (family == AF_INET6) {
+		BPF_CORE_READ_INTO(f->laddr, skc, skc_v6_rcv_saddr);
+		BPF_CORE_READ_INTO(f->raddr, skc, skc_v6_daddr);
+		f->ip_version = 6;
+		if (!in6_is_v4mapped(raddr))
+			return true;
+		laddr[0] = laddr[3];
+		raddr[0] = raddr[3];
+	} else if (family == AF_INET) {
+		laddr[0] = BPF_CORE_READ(skc, skc_rcv_saddr);
+		raddr[0] = BPF_CORE_READ(skc, skc_daddr);
+	} else {
+		return false;
+	}
+	f->ip_version = 4;
+	laddr[1] = laddr[2] = laddr[3] = 0;
+	raddr[1] = raddr[2] = raddr[3] = 0;
+	return true;
+}
+
+/* The rest of struct rec_flow, from the full socket that owns it (the listener for a request). */
+static __always_inline void flow_read_identity(struct rec_flow *f, struct sock *sk)
+{
+	f->uid = BPF_CORE_READ(sk, sk_uid.val);
+	f->cgroup = compat_sk_cgroup_id(sk);
+	f->ino = compat_sk_ino(sk);
+}
+
+static __always_inline bool addr_matches(const volatile struct addr_rule *r, const __u32 *a)
+{
+	return !((a[0] ^ r->addr[0]) & r->mask[0]) && !((a[1] ^ r->addr[1]) & r->mask[1]) &&
+	       !((a[2] ^ r->addr[2]) & r->mask[2]) && !((a[3] ^ r->addr[3]) & r->mask[3]);
+}
+
+/*
+ * Could the user want this flow? Either end may match any rule: user space decides directions. Only address,
+ * port and family narrow what is captured; every other filter is about printing, never about evidence.
+ */
+static __always_inline bool flow_wanted(const struct rec_flow *f)
+{
+	const __u32 *laddr = (const void *)f->laddr, *raddr = (const void *)f->raddr;
+	__u32 want = 0, got = 0;
+
+	if (cfg.ip_version && cfg.ip_version != f->ip_version)
+		return false;
+	if (!cfg.addr_rules && !cfg.port_rules)
+		return true;
+	for (__u32 i = 0; i < REBPF_MAX_RULES; i++) {
+		const volatile struct addr_rule *r = &cfg.addr[i];
+
+		if (i >= cfg.addr_rules)
+			break;
+		want |= 1u << (r->list & 3);
+		if (r->ip_version == f->ip_version && (addr_matches(r, laddr) || addr_matches(r, raddr)))
+			got |= 1u << (r->list & 3);
+	}
+	for (__u32 i = 0; i < REBPF_MAX_RULES; i++) {
+		const volatile struct port_rule *r = &cfg.port[i];
+
+		if (i >= cfg.port_rules)
+			break;
+		want |= 16u << (r->list & 3);
+		if ((f->lport >= r->low && f->lport <= r->high) || (f->rport >= r->low && f->rport <= r->high))
+			got |= 16u << (r->list & 3);
+	}
+	return got == want;
+}
+
+static __always_inline void owner_read(struct rec_owner *o, __u64 sk)
+{
+	struct rec_owner *known = bpf_map_lookup_elem(&owners, &sk);
+
+	if (known)
+		*o = *known;
+	else
+		__builtin_memset(o, 0, sizeof(*o));
+}
+
+static __always_inline void owner_from_current(struct rec_owner *o)
+{
+	o->tgid = bpf_get_current_pid_tgid() >> 32;
+	o->zero = 0;
+	bpf_get_current_comm(o->comm, sizeof(o->comm));
+}
+
+/* ---- buffers ---- */
+
+static __always_inline struct tcp_skb_cb *skb_tcb(struct sk_buff *skb)
+{
+	return (void *)skb + bpf_core_field_offset(struct sk_buff, cb);
+}
+
+/*
+ * The segment of the retransmit queue that holds @seq, or NULL. The queue is a red-black tree
+ * (tcp_rtx_queue, 4.15), so 40 steps are enough for any queue that memory can hold.
+ */
+static __always_inline struct sk_buff *rtx_queue_find(struct sock *sk, __u32 seq)
+{
+	struct rb_node *node = BPF_CORE_READ(sk, tcp_rtx_queue.rb_node);
+
+	for (int i = 0; i < 40; i++) {
+		struct tcp_skb_cb *tcb;
+		struct sk_buff *skb;
+
+		if (!node)
+			break;
+		skb = (void *)node - bpf_core_field_offset(struct sk_buff, rbnode);
+		tcb = skb_tcb(skb);
+		if (seq_before(seq, BPF_CORE_READ(tcb, seq)))
+			node = BPF_CORE_READ(node, rb_left);
+		else if (!seq_before(seq, BPF_CORE_READ(tcb, end_seq)))
+			node = BPF_CORE_READ(node, rb_right);
+		else
+			return skb;
+	}
+	return NULL;
+}
+
+/* The TCP header of a packet on its way out, as far as rebpf reads it. */
+struct packet {
+	__u32 seq;
+	__u32 end_seq;
+	__u32 tsval;
+	__u16 ip_id;
+	__u8 flags;
+};
+
+#define TCP_FLAG_FIN 0x01
+#define TCP_FLAG_SYN 0x02
+#define TCP_FLAG_RST 0x04
+#define TCP_FLAG_ACK 0x10
+
+/* TSval, where the timestamp option stands first as Linux writes it (NOP NOP TS, or MSS SACK TS on a SYN). */
+static __always_inline __u32 packet_tsval(const unsigned char *opt, __u32 len)
+{
+	if (len >= 12 && opt[0] == 1 && opt[1] == 1 && opt[2] == 8)
+		return bpf_ntohl(*(__u32 *)(opt + 4));
+	if (len >= 16 && opt[0] == 2 && opt[6] == 8)
+		return bpf_ntohl(*(__u32 *)(opt + 8));
+	return 0;
+}
+
+/*
+ * Reads the innermost TCP header of a locally generated buffer by the offsets that the stack keeps in it.
+ * False if there is none: offsets unset, another protocol, or (a tunnel's outer packet) not TCP at all.
+ */
+static __always_inline bool packet_read(struct packet *p, struct sk_buff *skb)
+{
+	unsigned char *head = BPF_CORE_READ(skb, head);
+	__u32 nh = BPF_CORE_READ(skb, network_header), th = BPF_CORE_READ(skb, transport_header);
+	struct {
+		__u8 tcp[20];
+		__u8 opt[20];
+	} b;
+	__u8 ip[8];
+	__u32 doff, end;
+
+	if (!head || th <= nh || th == 0xffff)
+		return false;
+	if (bpf_probe_read_kernel(ip, sizeof(ip), head + nh))
+		return false;
+	p->ip_id = 0;
+	if (ip[0] >> 4 == 4) {
+		__u8 proto;
+
+		if (bpf_probe_read_kernel(&proto, 1, head + nh + 9) || proto != IPPROTO_TCP)
+			return false;
+		p->ip_id = ((__u16)ip[4] << 8) | ip[5];
+	} else if (ip[0] >> 4 == 6) {
+		/* 0, 43, 44, 60: extension headers that a sender's socket may put before TCP */
+		if (ip[6] != IPPROTO_TCP && ip[6] != 0 && ip[6] != 43 && ip[6] != 44 && ip[6] != 60)
+			return false;
+	} else {
+		return false;
+	}
+	if (bpf_probe_read_kernel(&b, sizeof(b), head + th))
+		return false;
+	doff = (b.tcp[12] >> 4) * 4;
+	if (doff < 20)
+		return false;
+	p->flags = b.tcp[13];
+	p->seq = bpf_ntohl(*(__u32 *)(b.tcp + 4));
+	p->tsval = packet_tsval(b.opt, doff - 20);
+	/* skb->len counts from skb->data, wherever the stack has moved it (MAC, IP or TCP header). */
+	end = (__u32)(BPF_CORE_READ(skb, data) - head) + BPF_CORE_READ(skb, len);
+	if (end < th + doff)
+		return false;
+	p->end_seq = p->seq + (end - th - doff) + !!(p->flags & TCP_FLAG_SYN) + !!(p->flags & TCP_FLAG_FIN);
+	return true;
+}
+
+/* Where a copy is seen, and which. */
+static __always_inline void copy_read(struct rec_copy *c, __u64 sk, __u64 p, struct sk_buff *skb,
+				      const struct packet *pkt)
+{
+	struct net_device *dev = BPF_CORE_READ(skb, dev);
+
+	c->sk = sk;
+	c->skb = p;
+	c->copy = (__u64)skb;
+	c->stamp_ns = BPF_CORE_READ(skb, skb_mstamp_ns);
+	c->seq = pkt->seq;
+	c->end_seq = pkt->end_seq;
+	c->tsval = pkt->tsval;
+	c->ip_id = pkt->ip_id;
+	c->sacked = p ? BPF_CORE_READ(skb_tcb((struct sk_buff *)p), sacked) : 0;
+	c->zero = 0;
+	__builtin_memset(c->ifname, 0, sizeof(c->ifname));
+	if (dev) {
+		c->netns = BPF_CORE_READ(dev, nd_net.net, ns.inum);
+		c->ifindex = BPF_CORE_READ(dev, ifindex);
+		BPF_CORE_READ_STR_INTO(&c->ifname, dev, name);
+	} else {
+		c->netns = 0;
+		c->ifindex = 0;
+	}
+}
+
+/* ---- the in-flight slot ---- */
+
+/* Opens (or takes over) the slot of @sk. */
+static __always_inline void slot_open(__u64 sk, const struct inflight *s)
+{
+	if (!bpf_map_update_elem(&slots, &sk, s, BPF_NOEXIST))
+		__sync_fetch_and_add(&shared.in_flight, 1);
+	else if (bpf_map_update_elem(&slots, &sk, s, BPF_EXIST))
+		__sync_fetch_and_add(&cpu_counts()->slot_failed, 1);
+}
+
+static __always_inline void slot_close(__u64 sk)
+{
+	if (!bpf_map_delete_elem(&slots, &sk))
+		__sync_fetch_and_add(&shared.in_flight, -1);
+}
+
+#endif

@@ -1,0 +1,416 @@
+// SPDX-License-Identifier: MIT
+/*
+ * Where an attempt to retransmit begins and ends.
+ *
+ *   with entry hooks (fentry/fexit, or a kprobe pair):  ENTRY [TC QUEUED DROP]* EXIT
+ *   without:  [TC QUEUED DROP]* (recognised by themselves) ENTRY|LATE EXIT at the tracepoint or sockops
+ */
+#include "rebpf.bpf.h"
+
+/* ---- reading ---- */
+
+/* The socket's figures and what the type of the retransmission is decided from (net/ipv4/tcp_timer.c). */
+static __always_inline void entry_read_socket(struct rec_rtx_entry *e, struct sock *sk)
+{
+	struct tcp_sock *tp = (void *)sk;
+	struct inet_connection_sock *icsk = (void *)sk;
+
+	e->total_retrans = BPF_CORE_READ(tp, total_retrans);
+	e->segs_out = BPF_CORE_READ(tp, segs_out);
+	e->snd_una = BPF_CORE_READ(tp, snd_una);
+	e->snd_nxt = BPF_CORE_READ(tp, snd_nxt);
+	e->snd_wnd = BPF_CORE_READ(tp, snd_wnd);
+	e->srtt_us = BPF_CORE_READ(tp, srtt_us) >> 3;
+	e->rto_us = BPF_CORE_READ(icsk, icsk_rto) * cfg.tick_us;
+	e->cwnd = BPF_CORE_READ(tp, snd_cwnd);
+	e->ssthresh = BPF_CORE_READ(tp, snd_ssthresh);
+	e->mss = BPF_CORE_READ(tp, mss_cache);
+	e->undo_marker = BPF_CORE_READ(tp, undo_marker);
+	e->prior_ssthresh = BPF_CORE_READ(tp, prior_ssthresh);
+	e->dsack_dups = BPF_CORE_READ(tp, dsack_dups);
+	e->wmem_alloc = BPF_CORE_READ(sk, sk_wmem_alloc.refs.counter);
+	e->bytes_acked_low = (__u32)BPF_CORE_READ(tp, bytes_acked);
+	e->rack_mstamp_us = BPF_CORE_READ(tp, rack.mstamp);
+	e->ca_state = BPF_CORE_READ_BITFIELD_PROBED(icsk, icsk_ca_state);
+	e->pending = BPF_CORE_READ(icsk, icsk_pending);
+	e->retransmits = BPF_CORE_READ(icsk, icsk_retransmits);
+	if (BPF_CORE_READ_BITFIELD_PROBED(tp, frto))
+		e->bits |= RTX_BIT_FRTO;
+	if (BPF_CORE_READ_BITFIELD_PROBED(tp, syn_data))
+		e->bits |= RTX_BIT_SYN_DATA;
+}
+
+static __always_inline void entry_read_segment(struct rec_rtx_entry *e, struct sk_buff *skb)
+{
+	struct tcp_skb_cb *tcb = skb_tcb(skb);
+
+	e->skb = (__u64)skb;
+	e->stamp_ns = BPF_CORE_READ(skb, skb_mstamp_ns);
+	e->delivered_us = BPF_CORE_READ(tcb, tx.delivered_mstamp);
+	e->seq = BPF_CORE_READ(tcb, seq);
+	e->end_seq = BPF_CORE_READ(tcb, end_seq);
+	e->segs = BPF_CORE_READ(tcb, tcp_gso_segs);
+	e->tcp_flags = compat_tcb_flags(tcb);
+	e->sacked = BPF_CORE_READ(tcb, sacked);
+}
+
+/*
+ * Emits ENTRY. @flow is filled in place first, so that a flow that nobody wants costs no more than that.
+ * False: not wanted; the caller leaves the attempt alone.
+ */
+static __always_inline bool entry_emit(struct sock *sk, struct sk_buff *skb, enum rtx_hook hook, __u8 bits)
+{
+	struct rec_rtx_entry *e;
+	struct rec_flow flow;
+
+	if (!flow_read_ends(&flow, &sk->__sk_common) || !flow_wanted(&flow))
+		return false;
+	e = EMIT_CONTROL(rec_rtx_entry, REC_RTX_ENTRY, (__u64)sk);
+	if (!e)
+		return true;
+	flow_read_identity(&flow, sk);
+	e->flow = flow;
+	owner_read(&e->owner, (__u64)sk);
+	owner_from_current(&e->task);
+	e->hook = hook;
+	e->bits = bits;
+	entry_read_socket(e, sk);
+	entry_read_segment(e, skb);
+	emit_submit(e);
+	return true;
+}
+
+struct attempt_end {
+	__s32 ret;
+	__u8 has_ret;
+	__u8 reached;
+	__u8 hook;
+	__u32 segs; /* 0: take tcp_skb_pcount */
+};
+
+static __always_inline void exit_emit(struct sock *sk, struct sk_buff *skb, const struct attempt_end *end)
+{
+	struct rec_rtx_exit *x = EMIT_CONTROL(rec_rtx_exit, REC_RTX_EXIT, (__u64)sk);
+	struct tcp_skb_cb *tcb = skb_tcb(skb);
+
+	if (!x)
+		return;
+	x->sk = (__u64)sk;
+	x->skb = (__u64)skb;
+	x->stamp_ns = BPF_CORE_READ(skb, skb_mstamp_ns);
+	x->ret = end->ret;
+	x->seq = BPF_CORE_READ(tcb, seq);
+	x->end_seq = BPF_CORE_READ(tcb, end_seq);
+	x->segs = end->segs ? end->segs : BPF_CORE_READ(tcb, tcp_gso_segs);
+	x->total_retrans = BPF_CORE_READ((struct tcp_sock *)sk, total_retrans);
+	x->has_ret = end->has_ret;
+	x->reached = end->reached;
+	x->hook = end->hook;
+	x->zero = 0;
+	emit_submit(x);
+}
+
+/* ---- with entry hooks ---- */
+
+static __always_inline int attempt_enter(struct sock *sk, struct sk_buff *skb, enum rtx_hook hook)
+{
+	__u64 key = (__u64)sk;
+	struct inflight *open = bpf_map_lookup_elem(&slots, &key);
+	struct tcp_skb_cb *tcb = skb_tcb(skb);
+	struct inflight s = {};
+
+	if (open && hook == RTX_HOOK_DIRECT && open->hook == RTX_HOOK_RETRANSMIT && !open->inner) {
+		/* tcp_retransmit_skb calls it once; a second time means that its exit was missed. */
+		open->inner = 1;
+		return 0;
+	}
+	if (!entry_emit(sk, skb, hook, 0)) {
+		if (open)
+			slot_close(key);
+		return 0;
+	}
+	s.skb = (__u64)skb;
+	s.seq = BPF_CORE_READ(tcb, seq);
+	s.end_seq = BPF_CORE_READ(tcb, end_seq);
+	s.total_retrans = BPF_CORE_READ((struct tcp_sock *)sk, total_retrans);
+	s.hook = hook;
+	slot_open(key, &s);
+	return 0;
+}
+
+static __always_inline int attempt_leave(struct sock *sk, struct sk_buff *skb, enum rtx_hook hook, int ret)
+{
+	__u64 key = (__u64)sk;
+	struct inflight *open = bpf_map_lookup_elem(&slots, &key);
+	struct attempt_end end = { .ret = ret, .has_ret = 1, .hook = hook };
+
+	if (!open || open->hook != hook)
+		return 0;
+	/* Advanced even if the transmission failed: net/ipv4/tcp_output.c, __tcp_retransmit_skb. */
+	end.segs = BPF_CORE_READ((struct tcp_sock *)sk, total_retrans) - open->total_retrans;
+	end.reached = end.segs ? RTX_REACHED : RTX_REFUSED;
+	slot_close(key);
+	exit_emit(sk, skb, &end);
+	return 0;
+}
+
+SEC("?fentry/tcp_retransmit_skb")
+int tcp_retrans_in(__u64 *ctx)
+{
+	return attempt_enter((void *)ctx[0], (void *)ctx[1], RTX_HOOK_RETRANSMIT);
+}
+
+SEC("?fexit/tcp_retransmit_skb")
+int tcp_retrans_out(__u64 *ctx)
+{
+	return attempt_leave((void *)ctx[0], (void *)ctx[1], RTX_HOOK_RETRANSMIT, (int)ctx[3]);
+}
+
+SEC("?fentry/__tcp_retransmit_skb")
+int tcp_retrans_din(__u64 *ctx)
+{
+	return attempt_enter((void *)ctx[0], (void *)ctx[1], RTX_HOOK_DIRECT);
+}
+
+SEC("?fexit/__tcp_retransmit_skb")
+int tcp_retrans_dout(__u64 *ctx)
+{
+	return attempt_leave((void *)ctx[0], (void *)ctx[1], RTX_HOOK_DIRECT, (int)ctx[3]);
+}
+
+/*
+ * A kretprobe sees no arguments. Entry and return of one call share its stack frame, which no other call uses
+ * meanwhile, whatever interrupts it: so the stack pointer names the call.
+ */
+struct call {
+	__u64 sk;
+	__u64 skb;
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 1024);
+	__type(key, __u64);
+	__type(value, struct call);
+} calls SEC(".maps");
+
+/* The return pops the return address on x86; elsewhere the stack pointer is the same again. */
+#if defined(__TARGET_ARCH_x86)
+#define CALL_KEY_AT_RETURN(ctx) (PT_REGS_SP(ctx) - 8)
+#else
+#define CALL_KEY_AT_RETURN(ctx) PT_REGS_SP(ctx)
+#endif
+
+static __always_inline int attempt_enter_kprobe(struct pt_regs *ctx, enum rtx_hook hook)
+{
+	struct call c = { .sk = PT_REGS_PARM1(ctx), .skb = PT_REGS_PARM2(ctx) };
+	__u64 key = PT_REGS_SP(ctx);
+
+	bpf_map_update_elem(&calls, &key, &c, BPF_ANY);
+	return attempt_enter((void *)c.sk, (void *)c.skb, hook);
+}
+
+static __always_inline int attempt_leave_kprobe(struct pt_regs *ctx, enum rtx_hook hook)
+{
+	__u64 key = CALL_KEY_AT_RETURN(ctx);
+	struct call *known = bpf_map_lookup_elem(&calls, &key);
+	struct call c;
+
+	if (!known)
+		return 0;
+	c = *known;
+	bpf_map_delete_elem(&calls, &key);
+	return attempt_leave((void *)c.sk, (void *)c.skb, hook, (int)PT_REGS_RC(ctx));
+}
+
+SEC("?kprobe/tcp_retransmit_skb")
+int tcp_retrans_kin(struct pt_regs *ctx)
+{
+	return attempt_enter_kprobe(ctx, RTX_HOOK_RETRANSMIT);
+}
+
+SEC("?kretprobe/tcp_retransmit_skb")
+int tcp_retrans_kout(struct pt_regs *ctx)
+{
+	return attempt_leave_kprobe(ctx, RTX_HOOK_RETRANSMIT);
+}
+
+SEC("?kprobe/__tcp_retransmit_skb")
+int tcp_retrans_dki(struct pt_regs *ctx)
+{
+	return attempt_enter_kprobe(ctx, RTX_HOOK_DIRECT);
+}
+
+SEC("?kretprobe/__tcp_retransmit_skb")
+int tcp_retrans_dko(struct pt_regs *ctx)
+{
+	return attempt_leave_kprobe(ctx, RTX_HOOK_DIRECT);
+}
+
+/* ---- without ---- */
+
+/*
+ * Did the call come as far as transmitting? Every transmission stamps the segment with a departure time not
+ * before the socket's clock (__tcp_transmit_skb), which was refreshed before the call; a refusal leaves the old
+ * stamp. -EBUSY is only ever a refusal; there the old stamp may lie in the future (paced, still in the qdisc).
+ */
+static __always_inline __u8 attempt_reached(struct sock *sk, struct sk_buff *skb, int err)
+{
+	if (!err)
+		return RTX_REACHED;
+	if (err == -EBUSY)
+		return RTX_REFUSED;
+	return BPF_CORE_READ(skb, skb_mstamp_ns) >= BPF_CORE_READ((struct tcp_sock *)sk, tcp_clock_cache) ?
+		       RTX_REACHED :
+		       RTX_REFUSED;
+}
+
+static __always_inline void attempt_whole(struct sock *sk, struct sk_buff *skb, enum rtx_hook hook, int err)
+{
+	struct attempt_end end = { .ret = err, .has_ret = 1, .hook = hook };
+
+	if (entry_emit(sk, skb, hook, RTX_BIT_LATE)) {
+		end.reached = attempt_reached(sk, skb, err);
+		exit_emit(sk, skb, &end);
+	}
+	slot_close((__u64)sk);
+}
+
+SEC("?tp_btf/tcp_retransmit_skb")
+int tcp_retrans_tp(__u64 *ctx)
+{
+	int err = 0;
+
+	if (cfg.tp_has_err)
+		err = (int)ctx[2];
+	attempt_whole((void *)ctx[0], (void *)ctx[1], RTX_HOOK_TRACEPOINT, err);
+	return 0;
+}
+
+/*
+ * Before 6.17 the tracepoint is silent about failures; this callback is not, once a socket is enrolled. It comes
+ * before the tracepoint and says the sequence number instead of the buffer. Successes are left to the tracepoint.
+ */
+SEC("?sockops")
+int tcp_retrans_ops(struct bpf_sock_ops *ctx)
+{
+	struct bpf_sock *sk;
+	struct tcp_sock *tp;
+	struct sk_buff *skb;
+	int err;
+
+	switch (ctx->op) {
+	case BPF_SOCK_OPS_TCP_CONNECT_CB:
+	case BPF_SOCK_OPS_ACTIVE_ESTABLISHED_CB:
+	case BPF_SOCK_OPS_PASSIVE_ESTABLISHED_CB:
+		bpf_sock_ops_cb_flags_set(ctx, ctx->bpf_sock_ops_cb_flags | BPF_SOCK_OPS_RETRANS_CB_FLAG);
+		return 1;
+	case BPF_SOCK_OPS_RETRANS_CB:
+		err = (int)ctx->args[2];
+		sk = ctx->sk;
+		if (!err || !sk)
+			return 1;
+		tp = bpf_skc_to_tcp_sock(sk);
+		if (!tp)
+			return 1;
+		skb = rtx_queue_find((struct sock *)tp, ctx->args[0]);
+		if (skb)
+			attempt_whole((struct sock *)tp, skb, RTX_HOOK_SOCKOPS, err);
+		return 1;
+	}
+	return 1;
+}
+
+/* ---- SYN-ACK ---- */
+
+static __always_inline bool synack_emit(const struct sock *listener, struct request_sock *req, enum rtx_hook hook,
+					__u8 bits)
+{
+	struct tcp_request_sock *treq = (void *)req;
+	struct rec_rtx_entry *e;
+	struct rec_flow flow;
+
+	if (!flow_read_ends(&flow, &req->__req_common) || !flow_wanted(&flow))
+		return false;
+	e = EMIT_CONTROL(rec_rtx_entry, REC_RTX_ENTRY, (__u64)req);
+	if (!e)
+		return true;
+	flow_read_identity(&flow, (struct sock *)listener);
+	/* inet_request_sock keeps the local port in skc_num, as a socket does; the state is the request's. */
+	__builtin_memset((void *)e + sizeof(e->h), 0, sizeof(*e) - sizeof(e->h));
+	e->flow = flow;
+	owner_read(&e->owner, (__u64)listener);
+	owner_from_current(&e->task);
+	e->seq = BPF_CORE_READ(treq, snt_isn);
+	e->end_seq = e->seq + 1;
+	e->snd_una = e->seq;
+	e->snd_nxt = e->end_seq;
+	e->segs = 1;
+	e->total_retrans = BPF_CORE_READ_BITFIELD_PROBED(req, num_retrans);
+	e->mss = BPF_CORE_READ(req, mss);
+	e->tcp_flags = TCP_FLAG_SYN | TCP_FLAG_ACK;
+	e->hook = hook;
+	e->bits = bits;
+	emit_submit(e);
+	return true;
+}
+
+static __always_inline void synack_exit(struct request_sock *req, enum rtx_hook hook, int ret)
+{
+	struct rec_rtx_exit *x = EMIT_CONTROL(rec_rtx_exit, REC_RTX_EXIT, (__u64)req);
+
+	if (!x)
+		return;
+	x->sk = (__u64)req;
+	x->skb = 0;
+	x->stamp_ns = 0;
+	x->ret = ret;
+	x->seq = BPF_CORE_READ((struct tcp_request_sock *)req, snt_isn);
+	x->end_seq = x->seq + 1;
+	x->segs = 1;
+	x->total_retrans = 0;
+	x->has_ret = 1;
+	/* Counted by the kernel only if it was sent (tcp_rtx_synack): a failure counts as refused. */
+	x->reached = ret ? RTX_REFUSED : RTX_REACHED;
+	x->hook = hook;
+	x->zero = 0;
+	emit_submit(x);
+}
+
+SEC("?fentry/tcp_rtx_synack")
+int tcp_synack_in(__u64 *ctx)
+{
+	struct request_sock *req = (void *)ctx[1];
+	struct inflight s = { .hook = RTX_HOOK_SYNACK };
+
+	if (!synack_emit((void *)ctx[0], req, RTX_HOOK_SYNACK, 0))
+		return 0;
+	s.seq = BPF_CORE_READ((struct tcp_request_sock *)req, snt_isn);
+	s.end_seq = s.seq + 1;
+	slot_open((__u64)req, &s);
+	return 0;
+}
+
+SEC("?fexit/tcp_rtx_synack")
+int tcp_synack_out(__u64 *ctx)
+{
+	struct request_sock *req = (void *)ctx[1];
+	__u64 key = (__u64)req;
+
+	if (!bpf_map_lookup_elem(&slots, &key))
+		return 0;
+	slot_close(key);
+	synack_exit(req, RTX_HOOK_SYNACK, (int)ctx[2]);
+	return 0;
+}
+
+/* Fires for successes only, on every version. */
+SEC("?tp_btf/tcp_retransmit_synack")
+int tcp_synack_tp(__u64 *ctx)
+{
+	struct request_sock *req = (void *)ctx[1];
+
+	if (synack_emit((void *)ctx[0], req, RTX_HOOK_SYNACK_TP, RTX_BIT_LATE))
+		synack_exit(req, RTX_HOOK_SYNACK_TP, 0);
+	return 0;
+}

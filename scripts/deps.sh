@@ -1,0 +1,41 @@
+#!/bin/bash
+# SPDX-License-Identifier: MIT
+# Installs what is missing for the build or for the tests on Debian; names the packages elsewhere.
+#   deps.sh build|test
+set -eu
+
+build_packages=(clang llvm gcc make pkg-config bpftool libbpf-dev libelf-dev zlib1g-dev libevent-dev)
+test_packages=("${build_packages[@]}" libcmocka-dev python3 python3-pytest iproute2 nftables iperf3 ethtool
+	libcap2-bin busybox-static qemu-system-x86 cpio xz-utils zstd kmod util-linux procps)
+
+case ${1-} in
+build) packages=("${build_packages[@]}") ;;
+test) packages=("${test_packages[@]}") ;;
+*) echo "usage: deps.sh build|test" >&2; exit 2 ;;
+esac
+
+if ! command -v dpkg-query >/dev/null; then
+	missing=()
+	for tool in clang bpftool cc make; do
+		command -v "$tool" >/dev/null || missing+=("$tool")
+	done
+	[ "${#missing[@]}" -eq 0 ] && exit 0
+	echo "rebpf needs: ${missing[*]}" >&2
+	echo "Fedora: dnf install clang llvm bpftool libbpf-devel elfutils-libelf-devel zlib-devel libevent-devel make gcc" >&2
+	echo "Debian: apt-get install ${packages[*]}" >&2
+	exit 1
+fi
+
+missing=()
+for p in "${packages[@]}"; do
+	dpkg-query -W -f '${Status}\n' "$p" 2>/dev/null | grep -q 'ok installed' || missing+=("$p")
+done
+[ "${#missing[@]}" -eq 0 ] && exit 0
+if [ "$(id -u)" -ne 0 ]; then
+	echo "missing packages; as root: apt-get install ${missing[*]}" >&2
+	exit 1
+fi
+echo "installing: ${missing[*]}" >&2
+export DEBIAN_FRONTEND=noninteractive
+apt-get -qq update >&2
+apt-get -qq install -y --no-install-recommends "${missing[@]}" >&2

@@ -1,0 +1,176 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Events as the user sees them: what correlate.c makes of records, what filters look at and sinks print.
+ * Every kind has one row in event_types[] (event.c) and one file ev_<kind>.c that holds all user-side knowledge
+ * of it. Nothing else switches on the kind.
+ */
+#ifndef REBPF_SRC_EVENT_H
+#define REBPF_SRC_EVENT_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "../bpf/event.h"
+
+enum event_kind {
+#define X(NAME, name, payload, def) EV_##NAME,
+	EVENT_KINDS(X)
+#undef X
+	EV_KIND_COUNT
+};
+
+/* Why the kernel retransmitted (cause.md, "Type and attempt"). Names as printed: rtx_type_name(). */
+#define RTX_TYPES(X)                                                                              \
+	X(UNKNOWN, unknown) X(RTO, rto) X(FAST, fast) X(TLP, tlp) X(SLOW_START, slow_start)       \
+	X(PMTU, pmtu) X(ZERO_WINDOW, zero_window) X(SYN, syn) X(SYNACK, synack)
+enum rtx_type {
+#define X(NAME, name) RTX_TYPE_##NAME,
+	RTX_TYPES(X)
+#undef X
+	RTX_TYPE_COUNT
+};
+
+/* What became of the new copy (cause.md, "Outcome of an attempt"). */
+#define RTX_OUTCOMES(X) X(UNKNOWN, unknown) X(SENT, sent) X(DROPPED, dropped) X(STOLEN, stolen) X(REFUSED, refused)
+enum rtx_outcome {
+#define X(NAME, name) RTX_OUTCOME_##NAME,
+	RTX_OUTCOMES(X)
+#undef X
+	RTX_OUTCOME_COUNT
+};
+
+/* Where the previous copy was lost (cause.md, "The verdicts"). */
+#define RTX_CAUSES(X) \
+	X(UNKNOWN, unknown) X(LOCAL, local) X(ACK_LOCAL, ack_local) X(NETWORK, network) X(HOST_QUEUE, host_queue)
+enum rtx_cause {
+#define X(NAME, name) RTX_CAUSE_##NAME,
+	RTX_CAUSES(X)
+#undef X
+	RTX_CAUSE_COUNT
+};
+
+/*
+ * Why a cause is unknown: the closed list. DROPS_NOT_TRACED: this rebpf, or this kernel, does not record the
+ * drops that a verdict would need.
+ */
+#define CAUSE_WHYS(X)                                                                                       \
+	X(NONE, none) X(DROPS_NOT_TRACED, drops_not_traced) X(BEFORE_START, before_start)                   \
+	X(RECORDS_LOST, records_lost) X(NO_PREVIOUS_STAMP, no_previous_stamp) X(SAME_HOST, same_host)       \
+	X(QUEUED, queued) X(XDP, xdp) X(TC_CONSUMED, tc_consumed) X(ENCAPSULATED, encapsulated)             \
+	X(NIC_DROPS, nic_drops) X(NAT, nat) X(RECEIVER_BLIND, receiver_blind) X(DRIVER_FREE, driver_free)   \
+	X(PROCESSED_COPY, processed_copy)
+enum cause_why {
+#define X(NAME, name) CAUSE_WHY_##NAME,
+	CAUSE_WHYS(X)
+#undef X
+	CAUSE_WHY_COUNT
+};
+
+/* A verdict of TC egress as far as it is known. Values: include/uapi/linux/pkt_cls.h. */
+enum tc_verdict {
+	TC_VERDICT_UNKNOWN = -100, /* printed as null */
+	TC_VERDICT_OK = 0,
+	TC_VERDICT_SHOT = 2,
+	TC_VERDICT_STOLEN = 4,
+	TC_VERDICT_REDIRECT = 7,
+};
+
+enum tc_by { TC_BY_NOBODY, TC_BY_OTHER, TC_BY_REBPF };
+
+#define EV_MAX_HOPS 8
+struct ev_tc_hop {
+	char ifname[REBPF_IFNAME_LEN];
+	uint64_t skb; /* the copy that was seen there */
+	int verdict;  /* enum tc_verdict */
+	enum tc_by by;
+};
+
+/* A freed copy: names are already those of the recording kernel. @known false: there was none. */
+struct ev_drop_place {
+	bool known;
+	char reason[REBPF_REASON_LEN]; /* "" where the kernel gives none */
+	char symbol[REBPF_SYMBOL_LEN]; /* "" if it could not be resolved */
+	char module[REBPF_SYMBOL_LEN]; /* "" for the kernel itself */
+	uint64_t offset;
+	uint64_t address;
+	char ifname[REBPF_IFNAME_LEN]; /* "" if it had no device yet */
+};
+
+/* What all events but stats have in common. */
+struct ev_common {
+	struct rec_flow flow;   /* local end is saddr/sport */
+	struct rec_owner owner; /* tgid 0: unknown */
+	struct rec_owner task;
+};
+
+struct ev_retransmit {
+	struct ev_common c;
+	enum rtx_type type;
+	uint32_t attempt; /* 0: unknown (null) */
+	uint32_t seq, end_seq;
+	uint32_t len;  /* payload bytes */
+	uint32_t segs; /* as the kernel counts them */
+	uint64_t skb;  /* P; of the copy for a SYN-ACK; 0: unknown */
+
+	bool tc_observed; /* false: tc is null */
+	unsigned int tc_count;
+	struct ev_tc_hop tc[EV_MAX_HOPS];
+	bool has_ret;
+	int32_t ret;
+	enum rtx_outcome outcome;
+	struct ev_drop_place drop; /* of this copy, before the call returned */
+
+	enum rtx_cause cause;
+	enum cause_why cause_why;
+
+	uint8_t ca_state;
+	uint32_t srtt_us, rto_us, cwnd, ssthresh, mss, total_retrans, segs_out;
+	bool has_socket; /* the figures above are known (not for a SYN-ACK) */
+};
+
+/* Statistics so far; also the last event of a run. */
+struct ev_stats {
+	uint64_t duration_ns;
+	uint64_t attempts; /* seen by the pipeline, before filters */
+	uint64_t segs;     /* of attempts not refused: the rise of TcpRetransSegs, if nothing was lost */
+	uint64_t segs_failed;
+	uint64_t printed;
+	uint64_t by_type[RTX_TYPE_COUNT];
+	uint64_t by_outcome[RTX_OUTCOME_COUNT];
+	uint64_t by_cause[RTX_CAUSE_COUNT];
+	uint64_t incomplete; /* attempts whose end was never seen */
+	uint64_t records;    /* read from the rings */
+	uint64_t lost[RING_COUNT];
+	uint64_t missed;     /* program runs that the kernel skipped, and slots that could not be opened */
+	uint64_t malformed;
+	uint64_t output_lost; /* lines that a blocked reader cost */
+};
+
+struct event {
+	enum event_kind kind;
+	uint64_t mono_ns; /* of the event, not of printing */
+	uint64_t wall_ns; /* the same as CLOCK_REALTIME, by the offset that held then */
+	union {
+#define X(NAME, name, payload, def) struct payload name;
+		EVENT_KINDS(X)
+#undef X
+	};
+};
+
+const char *rtx_type_name(enum rtx_type t);
+const char *rtx_outcome_name(enum rtx_outcome o);
+const char *rtx_cause_name(enum rtx_cause c);
+const char *cause_why_name(enum cause_why w);
+/* "TC_ACT_OK" ..., NULL for TC_VERDICT_UNKNOWN. */
+const char *tc_verdict_name(int verdict);
+/* TCP state as in include/net/tcp_states.h without its prefix: "ESTABLISHED"; "UNKNOWN" outside the list. */
+const char *tcp_state_name(uint8_t state);
+/* Congestion state: "open", "disorder", "cwr", "recovery", "loss"; "unknown" outside the list. */
+const char *ca_state_name(uint8_t ca);
+/*
+ * Name of a return code of tcp_retransmit_skb: "OK" for 0, "NET_XMIT_DROP" (1), "NET_XMIT_CN" (2), an errno's
+ * macro name for a negative ("EPERM"), NULL if it has none.
+ */
+const char *ret_name(int32_t ret);
+
+#endif

@@ -1,0 +1,75 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The command line. One typed table in options.c is the only list of options: parsing, --help, and the later
+ * manual page and completions come from it.
+ */
+#ifndef REBPF_OPTIONS_H
+#define REBPF_OPTIONS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "../bpf/config.h"
+#include "event.h"
+
+enum output_format { OUTPUT_TEXT, OUTPUT_JSON, OUTPUT_NONE, OUTPUT_COUNT_ONLY };
+enum color_mode { COLOR_AUTO, COLOR_ALWAYS, COLOR_NEVER };
+
+#define OPTIONS_MAX_LIST 64
+
+/* A namespace as the user named it; resolved to its inode by options_parse (PID, name, or inode number). */
+struct options {
+	uint32_t events; /* bit per enum event_kind */
+	bool events_given;
+
+	/* Filters. Lists are OR within, AND between. */
+	unsigned int addr_count;
+	struct addr_rule addr[REBPF_MAX_RULES]; /* list = RULE_ANY (-a), RULE_LOCAL (--saddr), RULE_REMOTE (--daddr) */
+	unsigned int port_count;
+	struct port_rule port[REBPF_MAX_RULES];
+	unsigned int pid_count;
+	uint32_t pid[OPTIONS_MAX_LIST];
+	unsigned int comm_count;
+	char comm[OPTIONS_MAX_LIST][REBPF_COMM_LEN];
+	unsigned int cgroup_count;
+	uint64_t cgroup[OPTIONS_MAX_LIST]; /* cgroup2 ids */
+	unsigned int netns_count;
+	uint32_t netns[OPTIONS_MAX_LIST];
+	unsigned int ifname_count;
+	char ifname[OPTIONS_MAX_LIST][REBPF_IFNAME_LEN];
+	uint8_t ip_version; /* 4, 6, 0: both */
+	uint32_t types;     /* bit per enum rtx_type, 0: all */
+	uint32_t causes;    /* bit per enum rtx_cause, 0: all */
+	unsigned int reason_count;
+	char reason[OPTIONS_MAX_LIST][REBPF_REASON_LEN];
+
+	/* Output. */
+	enum output_format format;
+	enum color_mode color;
+	bool utc;
+	bool quiet;
+	unsigned int verbose;
+	const char *write_path; /* -w, NULL: none; points into argv */
+	const char *read_path;  /* -r */
+
+	/* Stop. */
+	uint64_t duration_ns; /* 0: until stopped */
+	uint64_t count;       /* 0: no limit */
+
+	/* Help. */
+	bool check;
+
+	/* Hidden, for tests: candidates to force, "role=name,..." (see probes.c); BTF to plan against. */
+	const char *force;
+	const char *btf_path;
+};
+
+enum options_result { OPTIONS_RUN, OPTIONS_EXIT_OK, OPTIONS_EXIT_USAGE };
+
+/*
+ * Parses argv into *o (which it sets up first). OPTIONS_EXIT_OK: --help or --version was printed on stdout.
+ * OPTIONS_EXIT_USAGE: one clear line naming the option and the value was printed on stderr; exit 2.
+ */
+enum options_result options_parse(struct options *o, int argc, char **argv);
+
+#endif

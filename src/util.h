@@ -1,0 +1,62 @@
+/* SPDX-License-Identifier: MIT */
+/* Leaves: a text buffer with hand-written printers, and small helpers that know nothing of rebpf. */
+#ifndef REBPF_UTIL_H
+#define REBPF_UTIL_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define ARRAY_SIZE(a) (sizeof(a) / sizeof((a)[0]))
+#define NSEC_PER_SEC 1000000000ULL
+#define NSEC_PER_MSEC 1000000ULL
+
+/*
+ * A growing text buffer. Zero-initialised is empty and valid; always NUL-terminated once non-empty. If memory
+ * runs out the buffer keeps what it has and @failed is set: output is then short, never wrong in memory.
+ */
+struct strbuf {
+	char *data;
+	size_t len;
+	size_t cap;
+	bool failed;
+};
+
+void strbuf_free(struct strbuf *b);
+void strbuf_reset(struct strbuf *b); /* length 0, memory kept */
+void strbuf_add(struct strbuf *b, const char *bytes, size_t len);
+void strbuf_str(struct strbuf *b, const char *s);
+void strbuf_char(struct strbuf *b, char c);
+void strbuf_u64(struct strbuf *b, uint64_t v);
+void strbuf_s64(struct strbuf *b, int64_t v);
+void strbuf_hex(struct strbuf *b, uint64_t v); /* "0x1f" */
+/* @v in @digits decimal digits with leading zeros. */
+void strbuf_pad0(struct strbuf *b, uint64_t v, unsigned int digits);
+/* Spaces until the line that began at offset @start is @width wide. */
+void strbuf_pad_to(struct strbuf *b, size_t start, size_t width);
+/*
+ * Text that came from outside: every byte that is not printable ASCII, and the backslash, as \xNN, so that
+ * nothing reaches a terminal and no word gets split: also a space if @one_word.
+ */
+void strbuf_escaped(struct strbuf *b, const char *s, size_t max, bool one_word);
+/* Address of struct rec_flow: dotted quad, or RFC 5952 text for @ip_version 6 (without brackets). */
+void strbuf_addr(struct strbuf *b, const uint8_t addr[16], int ip_version);
+/* Wall-clock time: "2026-11-21T04:03:02.123456789Z" (RFC 3339, UTC). */
+void strbuf_rfc3339(struct strbuf *b, uint64_t wall_ns);
+/* Time of day with microseconds, "04:03:02.123456", local or UTC. */
+void strbuf_clock(struct strbuf *b, uint64_t wall_ns, bool utc);
+
+/* a before b in sequence space (RFC 9293, 3.4). */
+static inline bool seq_before(uint32_t a, uint32_t b)
+{
+	return (int32_t)(a - b) < 0;
+}
+
+uint64_t clock_mono_ns(void);
+/* CLOCK_REALTIME and CLOCK_MONOTONIC at one instant: the closest of a few bracketed samples. */
+void clock_pair(uint64_t *mono_ns, uint64_t *wall_ns);
+
+/* Whole file into a NUL-terminated buffer (free() it), for /proc files of unknown size. Negative errno. */
+int read_file(const char *path, char **data, size_t *len);
+
+#endif
