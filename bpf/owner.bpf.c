@@ -68,8 +68,21 @@ int rebpf_forget(__u64 *ctx)
 	return 0;
 }
 
-/* struct file's operations of a socket; set from kallsyms before load. */
-const volatile __u64 socket_file_ops_addr = 0;
+#define S_IFMT 00170000
+#define S_IFSOCK 0140000
+#define SOCKFS_MAGIC 0x534F434B /* include/uapi/linux/magic.h */
+
+/* The socket behind an open file, NULL if it is something else (5.11 has a helper for this). */
+static __always_inline struct sock *file_sock(struct file *file)
+{
+	struct socket *socket;
+
+	if ((BPF_CORE_READ(file, f_inode, i_mode) & S_IFMT) != S_IFSOCK ||
+	    BPF_CORE_READ(file, f_inode, i_sb, s_magic) != SOCKFS_MAGIC)
+		return NULL;
+	socket = BPF_CORE_READ(file, private_data);
+	return socket ? BPF_CORE_READ(socket, sk) : NULL;
+}
 
 /* The sockets that processes already hold: one pass over all open files. */
 SEC("?iter/task_file")
@@ -78,16 +91,12 @@ int rebpf_scan(struct bpf_iter__task_file *ctx)
 	struct task_struct *task = ctx->task;
 	struct file *file = ctx->file;
 	struct rec_owner o = {}, *known;
-	struct socket *socket;
 	struct sock *sk;
 	__u64 key;
 
 	if (!task || !file || BPF_CORE_READ(task, pid) != BPF_CORE_READ(task, tgid))
 		return 0;
-	if ((__u64)BPF_CORE_READ(file, f_op) != socket_file_ops_addr)
-		return 0;
-	socket = BPF_CORE_READ(file, private_data);
-	sk = socket ? BPF_CORE_READ(socket, sk) : NULL;
+	sk = file_sock(file);
 	if (!sk || BPF_CORE_READ_BITFIELD_PROBED(sk, sk_protocol) != IPPROTO_TCP)
 		return 0;
 	key = (__u64)sk;

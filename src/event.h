@@ -157,6 +157,65 @@ struct event {
 	};
 };
 
+struct strbuf;
+struct visitor;
+
+/* What the rest of the program has to know of a kind: one row per kind, from EVENT_KINDS and its ev_<kind>.c. */
+struct event_ops {
+	/* States every field of @e in the order in which formats show them (field.h). */
+	void (*fields)(const struct event *e, struct visitor *v);
+	/*
+	 * The fixed leading columns of its text line, whose words then come from fields(). NULL: a kind that is
+	 * no line of text.
+	 */
+	void (*head)(const struct event *e, struct strbuf *out, bool utc);
+};
+
+struct event_type {
+	const char *name;  /* "retransmit" */
+	const char *title; /* "RETRANSMIT", the text column */
+	const struct event_ops *ops;
+};
+
+extern const struct event_type event_types[EV_KIND_COUNT];
+
+/* Each is defined in its ev_<kind>.c: without that file the program does not link. */
+#define X(NAME, name, payload, def) extern const struct event_ops event_ops_##name;
+EVENT_KINDS(X)
+#undef X
+
+/* ---- for ev_*.c: what all kinds do alike ---- */
+
+/* The fields that begin every event: time, event. */
+void event_fields(const struct event *e, struct visitor *v);
+/* The fields that all events but stats have next: netns .. dport. */
+void event_common_fields(const struct ev_common *c, struct visitor *v);
+/*
+ * "04:03:02.123456 RETRANSMIT 1234    nginx      10.0.0.1:443 > 10.0.0.2:51234      ": time of day (local, or @utc),
+ * kind, owner's pid and comm ("-" if unknown), the two ends. Padded to 79 columns; where something is wider, what
+ * follows keeps one space of distance and catches up with its column if it can.
+ */
+void event_common_head(const struct event *e, const struct ev_common *c, struct strbuf *out, bool utc);
+/* The header line over these columns, with its line break. */
+void event_text_header(struct strbuf *out);
+
+/*
+ * The final report, many lines of text for stderr (ev_stats.c): a label, then its number. Rows that are zero are
+ * left out, but not those of what was lost, missed or malformed.
+ *
+ *	Duration (s)                    12.345
+ *	Attempts                            12
+ *	By outcome
+ *	  sent                              12
+ *	Lost records
+ *	  control                            0
+ *	  drops                              0
+ *	...
+ *	Total: 12
+ */
+void ev_stats_report(struct strbuf *out, const struct ev_stats *s);
+
+/* Names as printed, never NULL unless said so; a number outside the list gets that of UNKNOWN. */
 const char *rtx_type_name(enum rtx_type t);
 const char *rtx_outcome_name(enum rtx_outcome o);
 const char *rtx_cause_name(enum rtx_cause c);

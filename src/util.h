@@ -6,6 +6,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 #define ARRAY_SIZE(a) (sizeof(a) / sizeof((a)[0]))
 #define NSEC_PER_SEC 1000000000ULL
@@ -13,7 +14,8 @@
 
 /*
  * A growing text buffer. Zero-initialised is empty and valid; always NUL-terminated once non-empty. If memory
- * runs out the buffer keeps what it has and @failed is set: output is then short, never wrong in memory.
+ * runs out the buffer keeps what it has, takes no more until strbuf_reset() and @failed is set: output is then
+ * short, never wrong in memory and never with a gap.
  */
 struct strbuf {
 	char *data;
@@ -23,14 +25,54 @@ struct strbuf {
 };
 
 void strbuf_free(struct strbuf *b);
-void strbuf_reset(struct strbuf *b); /* length 0, memory kept */
-void strbuf_add(struct strbuf *b, const char *bytes, size_t len);
-void strbuf_str(struct strbuf *b, const char *s);
-void strbuf_char(struct strbuf *b, char c);
+void strbuf_reset(struct strbuf *b); /* length 0, not failed, memory kept */
+
+/* Makes room for @n bytes and a NUL; where they go, or NULL with @failed set. For strbuf_room() only. */
+char *strbuf_grow(struct strbuf *b, size_t n);
+
+/*
+ * For printers: room for @n more bytes. Write at most as many there and hand the end to strbuf_end().
+ * NULL: no memory, write nothing.
+ */
+static inline char *strbuf_room(struct strbuf *b, size_t n)
+{
+	if (__builtin_expect(b->cap - b->len > n && !b->failed, 1))
+		return b->data + b->len;
+	return strbuf_grow(b, n);
+}
+
+static inline void strbuf_end(struct strbuf *b, char *end)
+{
+	*end = '\0';
+	b->len = (size_t)(end - b->data);
+}
+
+/* These three are inline for the length of a literal to be a constant: most of a line is words like " seq=". */
+static inline void strbuf_add(struct strbuf *b, const char *bytes, size_t len)
+{
+	char *p = strbuf_room(b, len);
+
+	if (!p)
+		return;
+	if (len)
+		memcpy(p, bytes, len);
+	strbuf_end(b, p + len);
+}
+
+static inline void strbuf_str(struct strbuf *b, const char *s)
+{
+	strbuf_add(b, s, strlen(s));
+}
+
+static inline void strbuf_char(struct strbuf *b, char c)
+{
+	strbuf_add(b, &c, 1);
+}
+
 void strbuf_u64(struct strbuf *b, uint64_t v);
 void strbuf_s64(struct strbuf *b, int64_t v);
 void strbuf_hex(struct strbuf *b, uint64_t v); /* "0x1f" */
-/* @v in @digits decimal digits with leading zeros. */
+/* @v in at least @digits decimal digits, with leading zeros. */
 void strbuf_pad0(struct strbuf *b, uint64_t v, unsigned int digits);
 /* Spaces until the line that began at offset @start is @width wide. */
 void strbuf_pad_to(struct strbuf *b, size_t start, size_t width);
@@ -39,7 +81,7 @@ void strbuf_pad_to(struct strbuf *b, size_t start, size_t width);
  * nothing reaches a terminal and no word gets split: also a space if @one_word.
  */
 void strbuf_escaped(struct strbuf *b, const char *s, size_t max, bool one_word);
-/* Address of struct rec_flow: dotted quad, or RFC 5952 text for @ip_version 6 (without brackets). */
+/* Address of struct rec_flow: dotted quad, or RFC 5952 text as inet_ntop's for @ip_version 6 (no brackets). */
 void strbuf_addr(struct strbuf *b, const uint8_t addr[16], int ip_version);
 /* Wall-clock time: "2026-11-21T04:03:02.123456789Z" (RFC 3339, UTC). */
 void strbuf_rfc3339(struct strbuf *b, uint64_t wall_ns);
@@ -56,7 +98,10 @@ uint64_t clock_mono_ns(void);
 /* CLOCK_REALTIME and CLOCK_MONOTONIC at one instant: the closest of a few bracketed samples. */
 void clock_pair(uint64_t *mono_ns, uint64_t *wall_ns);
 
-/* Whole file into a NUL-terminated buffer (free() it), for /proc files of unknown size. Negative errno. */
+/*
+ * Whole file into a NUL-terminated buffer (free() it), for /proc files of unknown size. @len may be NULL.
+ * Negative errno, and then nothing was stored.
+ */
 int read_file(const char *path, char **data, size_t *len);
 
 #endif

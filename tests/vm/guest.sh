@@ -84,7 +84,7 @@ stage_tools() {
 }
 
 stage_python() {
-	local version packages name
+	local version packages name file
 	version=$(/usr/bin/python3 -c 'import sys; print("python%d.%d" % sys.version_info[:2])')
 	packages=/usr/lib/python3/dist-packages
 	(cd / && tar -ch --exclude=test --exclude=idlelib --exclude=ensurepip --exclude=lib2to3 --exclude=tkinter \
@@ -93,8 +93,8 @@ stage_python() {
 	find "$stage/usr/lib/$version" -name '*.so' | while read -r name; do libraries "$name"; done
 	mkdir -p "$stage$packages"
 	for name in $python_packages; do
-		for name in "$packages/$name" "$packages/$name"-*; do
-			[ ! -e "$name" ] || place "$name" "$name"
+		for file in "$packages/$name" "$packages/$name"-*; do
+			[ ! -e "$file" ] || place "$file" "$file"
 		done
 	done
 	# Emulated, compiling pytest takes seconds.
@@ -231,8 +231,7 @@ done
 [ $# -ge 2 ] || usage
 shift
 
-qemu=qemu-system-x86_64
-for file in $qemu busybox cpio depmod ldd; do
+for file in qemu-system-x86_64 busybox cpio depmod ldd; do
 	command -v "$file" > /dev/null || die "$file is not installed"
 done
 [ -s "$suite/release" ] || die "no kernel in $suite (run tests/vm/kernels.sh)"
@@ -242,6 +241,7 @@ base=$suite/base.cpio
 
 pids=()
 work=$(mktemp -d)
+# shellcheck disable=SC2317  # called by the trap
 cleanup() {
 	[ ${#pids[@]} -eq 0 ] || kill "${pids[@]}" 2> /dev/null || true
 	rm -rf "$work"
@@ -262,7 +262,7 @@ cat "$work/out" &
 out=$!
 cat "$work/err" >&2 &
 err=$!
-timeout -k 5 "$seconds" $qemu -accel tcg,thread=multi -cpu qemu64,+rdrand -smp 2 -m "$memory" \
+timeout -k 5 "$seconds" qemu-system-x86_64 -accel tcg,thread=multi -cpu qemu64,+rdrand -smp 2 -m "$memory" \
 	-nodefaults -no-user-config -display none -no-reboot \
 	-kernel "$suite/vmlinuz" -initrd "$work/initrd" -append "console=ttyS0 quiet panic=-1" \
 	-serial "file:$work/console" -device virtio-serial-pci \
@@ -278,6 +278,6 @@ wait "$out" "$err" || true
 pids=()
 
 [ ! -s "$work/status" ] || exit "$(cat "$work/status")"
-tail -n 20 "$work/console" 2> /dev/null | tr -d '\r' >&2 || true
+tail -n 50 "$work/console" 2> /dev/null | tr -d '\r' >&2 || true
 [ $rc -ne 124 ] || { echo "guest.sh: ${suite##*/}: stopped after $seconds seconds" >&2; exit 124; }
 die "${suite##*/}: the guest ended without a status (qemu: $rc)"

@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: MIT */
+/* One attempt to retransmit, from the records that belong to it to the event: the rules of cause.md. Pure functions. */
+#ifndef REBPF_ATTEMPT_H
+#define REBPF_ATTEMPT_H
+
+#include "decode.h"
+#include "event.h"
+
+#define ATTEMPT_MAX_DROPS 4 /* of GSO segments: the first few say it all */
+
+struct attempt_hop {
+	struct rec_rtx_tc tc;
+	bool queued;
+};
+
+struct attempt {
+	uint64_t sk, skb;
+	uint64_t begin_ns;
+	bool has_entry, has_exit;
+	struct rec_rtx_entry entry;
+	struct rec_rtx_exit exit;
+	unsigned int hop_count, drop_count;
+	bool queued_unwatched; /* handed to a device on which no classifier of ours saw it */
+	struct attempt_hop hop[EV_MAX_HOPS];
+	struct rec_rtx_drop drop[ATTEMPT_MAX_DROPS];
+};
+
+/* What holds for the host and namespace in which the attempt happened. */
+struct attempt_context {
+	uint32_t host_flags; /* HOST_* */
+	bool netns_watched;  /* every device of it has the classifier */
+	bool has_reasons;    /* this kernel names drop reasons */
+	const char *drop_reason; /* of drop[0], "" if it has none */
+	const char *drop_symbol; /* the function that dropped it, "" if unknown */
+};
+
+/* True if the record is of the copy that this attempt made, not of an older one (by its departure time). */
+bool attempt_is_own_copy(const struct attempt *a, const struct rec_copy *c);
+
+enum rtx_outcome attempt_outcome(const struct attempt *a, const struct attempt_context *ctx);
+
+/* Fills ev->tc*, by the inference of cause.md, "What TC says". */
+void attempt_tc(const struct attempt *a, const struct attempt_context *ctx, struct ev_retransmit *ev);
+
+#endif

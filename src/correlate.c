@@ -1,0 +1,513 @@
+// SPDX-License-Identifier: MIT
+#include "correlate.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "attempt.h"
+#include "classify.h"
+#include "flows.h"
+#include "names.h"
+#include "util.h"
+
+#define BUCKETS 4096              /* a power of two */
+#define OPEN_MAX_NS (10 * NSEC_PER_SEC) /* an attempt takes microseconds: its end was lost */
+#define MAX_NETNS 4096
+#define ERRNO_BUSY 16             /* EBUSY of the recording kernel; the same on every architecture we build for */
+#define EVER_RETRANS 0x80         /* TCPCB_EVER_RETRANS, include/net/tcp.h: the same from 5.10 to 7.3 */
+
+struct open {
+	struct attempt a;
+	struct open *next;  /* hash chain, or free list */
+	struct open *newer, *older; /* by time of opening, or the queue of finished ones */
+};
+
+struct open_list {
+	struct open *oldest, *newest;
+};
+
+struct netns_state {
+	uint32_t inum;
+	bool watched;
+};
+
+struct owner_note {
+	uint64_t sk;
+	struct rec_owner owner;
+};
+
+struct correlate {
+	correlate_event_fn *fn;
+	void *ctx;
+	struct flows *flows;
+	struct names *names;
+	struct open *bucket[BUCKETS];
+	struct open *pool, *free;
+	struct open_list open, finished;
+	uint32_t host_flags;
+	bool has_reasons;
+	uint64_t clock_offset; /* wall - mono, modulo 2^64 */
+	uint64_t first_ns, last_ns;
+	struct netns_state netns[MAX_NETNS];
+	unsigned int netns_count;
+	struct owner_note owner; /* the OWNER record that precedes an entry */
+	uint32_t missed_netns, missed_tgid;
+	struct ev_stats stats;
+};
+
+/* ---- open attempts ---- */
+
+static struct open **bucket_of(struct correlate *c, uint64_t sk)
+{
+	return &c->bucket[(sk * 0x9e3779b97f4a7c15ULL >> 32) & (BUCKETS - 1)];
+}
+
+static void list_add(struct open_list *l, struct open *o)
+{
+	o->newer = NULL;
+	o->older = l->newest;
+	*(l->newest ? &l->newest->newer : &l->oldest) = o;
+	l->newest = o;
+}
+
+static void list_remove(struct open_list *l, struct open *o)
+{
+	*(o->newer ? &o->newer->older : &l->newest) = o->older;
+	*(o->older ? &o->older->newer : &l->oldest) = o->newer;
+}
+
+static struct open *find(struct correlate *c, uint64_t sk)
+{
+	struct open *o = *bucket_of(c, sk);
+
+	while (o && o->a.sk != sk)
+		o = o->next;
+	return o;
+}
+
+/* Takes an attempt out of the open ones; it belongs to nobody then. */
+static void take(struct correlate *c, struct open *o)
+{
+	struct open **p = bucket_of(c, o->a.sk);
+
+	while (*p != o)
+		p = &(*p)->next;
+	*p = o->next;
+	list_remove(&c->open, o);
+}
+
+static void release(struct correlate *c, struct open *o)
+{
+	o->next = c->free;
+	c->free = o;
+}
+
+/*
+ * Gives up on an attempt whose end did not come. One that only TC or the drop hook saw was no retransmission that this
+ * kernel reports (a failed one before 6.17 without entry hooks, or a second look at an older packet): not counted.
+ */
+static void abandon(struct correlate *c, struct open *o)
+{
+	if (o->a.has_entry)
+		c->stats.incomplete++;
+	take(c, o);
+	release(c, o);
+}
+
+static struct open *begin(struct correlate *c, uint64_t sk, uint64_t skb, uint64_t ts_ns)
+{
+	struct open *o;
+
+	if (!c->free) {
+		if (!c->open.oldest)
+			return NULL;
+		abandon(c, c->open.oldest);
+	}
+	o = c->free;
+	c->free = o->next;
+	memset(&o->a, 0, offsetof(struct attempt, hop));
+	o->a.sk = sk;
+	o->a.skb = skb;
+	o->a.begin_ns = ts_ns;
+	o->next = *bucket_of(c, sk);
+	*bucket_of(c, sk) = o;
+	list_add(&c->open, o);
+	return o;
+}
+
+/* ---- an event from a finished attempt ---- */
+
+static bool is_watched(const struct correlate *c, uint32_t netns)
+{
+	for (unsigned int i = 0; i < c->netns_count; i++)
+		if (c->netns[i].inum == netns)
+			return c->netns[i].watched;
+	return false;
+}
+
+static void fill_segment(struct ev_retransmit *ev, const struct attempt *a)
+{
+	const struct rec_rtx_entry *e = &a->entry;
+
+	ev->type = classify_type(e);
+	ev->seq = a->exit.seq;
+	ev->end_seq = a->exit.end_seq;
+	ev->len = classify_payload(a->exit.seq, a->exit.end_seq, e->tcp_flags);
+	ev->segs = a->exit.segs;
+	ev->skb = a->skb ? a->skb : a->hop_count ? a->hop[0].tc.c.copy : 0;
+	ev->ca_state = e->ca_state;
+	ev->srtt_us = e->srtt_us;
+	ev->rto_us = e->rto_us;
+	ev->cwnd = e->cwnd;
+	ev->ssthresh = e->ssthresh;
+	ev->mss = e->mss;
+	ev->total_retrans = e->total_retrans;
+	ev->segs_out = e->segs_out;
+	ev->has_socket = e->hook != RTX_HOOK_SYNACK && e->hook != RTX_HOOK_SYNACK_TP;
+}
+
+static uint32_t count_attempt(struct correlate *c, const struct attempt *a, bool transmitted)
+{
+	const struct rec_rtx_entry *e = &a->entry;
+	bool late = e->bits & RTX_BIT_LATE;
+	struct flows_attempt fa = {
+		.seq = a->exit.seq,
+		.end_seq = a->exit.end_seq,
+		.snd_una = e->snd_una,
+		.transmitted = transmitted,
+	};
+
+	if (e->hook == RTX_HOOK_SYNACK || e->hook == RTX_HOOK_SYNACK_TP) {
+		fa.total_before = e->total_retrans;
+		fa.total_after = fa.total_before + transmitted;
+	} else {
+		fa.total_after = a->exit.total_retrans;
+		fa.total_before = late ? fa.total_after - (transmitted ? a->exit.segs : 0) : e->total_retrans;
+		/* The mark is set after the transmission: TC still sees the segment without it. */
+		if (!late)
+			fa.never_before = !(e->sacked & EVER_RETRANS);
+		else if (a->hop_count && a->hop[0].tc.c.skb)
+			fa.never_before = !(a->hop[0].tc.c.sacked & EVER_RETRANS);
+	}
+	return flows_count(c->flows, &e->flow, &fa);
+}
+
+static void count_stats(struct ev_stats *s, const struct ev_retransmit *ev)
+{
+	bool synack = ev->type == RTX_TYPE_SYNACK && !ev->has_socket;
+	bool counted = ev->outcome != RTX_OUTCOME_REFUSED && (!synack || (ev->has_ret && !ev->ret));
+
+	s->attempts++;
+	s->by_type[ev->type]++;
+	s->by_outcome[ev->outcome]++;
+	s->by_cause[ev->cause]++;
+	if (counted)
+		s->segs += ev->segs;
+	if (counted && !synack && ev->has_ret && ev->ret && ev->ret != -ERRNO_BUSY)
+		s->segs_failed += ev->segs;
+}
+
+static void note_missed(struct correlate *c, const struct attempt *a, const struct ev_retransmit *ev)
+{
+	bool missed = !ev->tc_observed && ev->outcome != RTX_OUTCOME_REFUSED;
+
+	if (!missed || c->missed_netns)
+		return;
+	c->missed_netns = a->entry.flow.netns;
+	c->missed_tgid = a->entry.owner.tgid;
+}
+
+static void emit(struct correlate *c, struct attempt *a)
+{
+	struct event event = { .kind = EV_RETRANSMIT, .mono_ns = a->begin_ns };
+	struct ev_retransmit *ev = &event.retransmit;
+	struct attempt_context ctx = {
+		.host_flags = c->host_flags,
+		.netns_watched = is_watched(c, a->entry.flow.netns),
+		.has_reasons = c->has_reasons,
+		.drop_reason = ev->drop.reason,
+		.drop_symbol = ev->drop.symbol,
+	};
+
+	ev->c.flow = a->entry.flow;
+	ev->c.owner = a->entry.owner;
+	ev->c.task = a->entry.task;
+	if (a->drop_count)
+		names_fill_drop(c->names, &a->drop[0], &ev->drop);
+	fill_segment(ev, a);
+	ev->has_ret = a->exit.has_ret;
+	ev->ret = a->exit.ret;
+	ev->outcome = attempt_outcome(a, &ctx);
+	attempt_tc(a, &ctx, ev);
+	ev->attempt = count_attempt(c, a, ev->outcome != RTX_OUTCOME_REFUSED);
+	if (ev->has_ret && ev->ret == -ERRNO_BUSY && ev->outcome == RTX_OUTCOME_REFUSED) {
+		ev->cause = RTX_CAUSE_HOST_QUEUE;
+	} else {
+		ev->cause = RTX_CAUSE_UNKNOWN;
+		ev->cause_why = CAUSE_WHY_DROPS_NOT_TRACED;
+	}
+	event.wall_ns = event.mono_ns + c->clock_offset;
+	note_missed(c, a, ev);
+	count_stats(&c->stats, ev);
+	c->fn(c->ctx, &event);
+}
+
+/* ---- records ---- */
+
+static void on_entry(struct correlate *c, const struct rec_rtx_entry *e)
+{
+	bool late = e->bits & RTX_BIT_LATE;
+	struct open *o = find(c, e->flow.sk);
+
+	/* Early: what is open lost its exit. Late: what is open is what TC and the drop hook saw of this attempt. */
+	if (o && (!late || o->a.has_entry || (o->a.skb && o->a.skb != e->skb))) {
+		abandon(c, o);
+		o = NULL;
+	}
+	if (!o)
+		o = begin(c, e->flow.sk, e->skb, e->h.ts_ns);
+	if (!o)
+		return;
+	o->a.has_entry = true;
+	o->a.entry = *e;
+	o->a.skb = e->skb;
+	if (c->owner.sk == e->flow.sk && c->owner.owner.tgid)
+		o->a.entry.owner = c->owner.owner;
+	c->owner.sk = 0;
+}
+
+/*
+ * The open attempt that a record of a copy belongs to. Without entry hooks it may be the first record of it, or of a new
+ * attempt while an older one, which this kernel never reports the end of, is still open: their stamps differ.
+ */
+static struct open *open_for_copy(struct correlate *c, const struct rec_copy *copy, uint64_t ts_ns)
+{
+	struct open *o = find(c, copy->sk);
+	uint64_t stamp;
+
+	if (o && !o->a.has_entry && (o->a.hop_count || o->a.drop_count)) {
+		stamp = o->a.hop_count ? o->a.hop[0].tc.c.stamp_ns : o->a.drop[0].c.stamp_ns;
+		if (stamp && copy->stamp_ns && stamp != copy->stamp_ns) {
+			abandon(c, o);
+			o = NULL;
+		}
+	}
+	if (!o && !(c->host_flags & HOST_ENTRY_HOOKS))
+		o = begin(c, copy->sk, copy->skb, ts_ns);
+	return o;
+}
+
+static void on_tc(struct correlate *c, const struct rec_rtx_tc *t)
+{
+	struct open *o = open_for_copy(c, &t->c, t->h.ts_ns);
+
+	if (!o || o->a.hop_count == EV_MAX_HOPS - 1)
+		return;
+	o->a.hop[o->a.hop_count].tc = *t;
+	o->a.hop[o->a.hop_count++].queued = false;
+}
+
+static void on_queued(struct correlate *c, const struct rec_rtx_queued *q)
+{
+	struct open *o = find(c, q->sk);
+
+	if (!o)
+		return;
+	for (unsigned int i = o->a.hop_count; i-- > 0;) {
+		struct attempt_hop *hop = &o->a.hop[i];
+
+		if (hop->tc.c.copy == q->copy && hop->tc.c.ifindex == q->ifindex && hop->tc.c.netns == q->netns) {
+			hop->queued = true;
+			return;
+		}
+	}
+	o->a.queued_unwatched = true;
+}
+
+static void on_drop(struct correlate *c, const struct rec_rtx_drop *d)
+{
+	struct open *o = open_for_copy(c, &d->c, d->h.ts_ns);
+
+	if (o && o->a.drop_count < ATTEMPT_MAX_DROPS)
+		o->a.drop[o->a.drop_count++] = *d;
+}
+
+/* Drops the records that turned out to be of older copies. */
+static void keep_own_copies(struct attempt *a)
+{
+	unsigned int hops = 0, drops = 0;
+
+	for (unsigned int i = 0; i < a->hop_count; i++)
+		if (attempt_is_own_copy(a, &a->hop[i].tc.c))
+			a->hop[hops++] = a->hop[i];
+	for (unsigned int i = 0; i < a->drop_count; i++)
+		if (attempt_is_own_copy(a, &a->drop[i].c))
+			a->drop[drops++] = a->drop[i];
+	a->hop_count = hops;
+	a->drop_count = drops;
+}
+
+static void on_exit(struct correlate *c, const struct rec_rtx_exit *x)
+{
+	struct open *o = find(c, x->sk);
+
+	if (!o || !o->a.has_entry || o->a.skb != x->skb) {
+		/* Its entry was lost: without it there is no flow to show. */
+		c->stats.incomplete++;
+		if (o)
+			abandon(c, o);
+		return;
+	}
+	o->a.has_exit = true;
+	o->a.exit = *x;
+	keep_own_copies(&o->a);
+	take(c, o);
+	list_add(&c->finished, o);
+}
+
+static void release_finished(struct correlate *c, uint64_t until_ns)
+{
+	while (c->finished.oldest && c->finished.oldest->a.exit.h.ts_ns <= until_ns) {
+		struct open *o = c->finished.oldest;
+
+		list_remove(&c->finished, o);
+		emit(c, &o->a);
+		release(c, o);
+	}
+}
+
+static void on_tick(struct correlate *c, const struct rec_tick *t)
+{
+	c->stats.missed = t->missed;
+	c->last_ns = t->h.ts_ns;
+	if (!c->first_ns)
+		c->first_ns = t->h.ts_ns;
+	release_finished(c, t->h.ts_ns);
+	while (c->open.oldest && t->h.ts_ns > c->open.oldest->a.begin_ns &&
+	       t->h.ts_ns - c->open.oldest->a.begin_ns > OPEN_MAX_NS)
+		abandon(c, c->open.oldest);
+}
+
+static void on_netns(struct correlate *c, const struct rec_netns *n)
+{
+	for (unsigned int i = 0; i < c->netns_count; i++) {
+		if (c->netns[i].inum == n->netns) {
+			c->netns[i].watched = n->watched;
+			return;
+		}
+	}
+	/* One that does not fit counts as not watched, which claims nothing. */
+	if (c->netns_count < MAX_NETNS)
+		c->netns[c->netns_count++] = (struct netns_state){ n->netns, n->watched };
+}
+
+static void on_host(struct correlate *c, const struct rec_host *h)
+{
+	c->host_flags = h->flags;
+	c->first_ns = h->armed_ns;
+}
+
+void correlate_record(struct correlate *c, const union record *r)
+{
+	switch (r->h.kind) {
+	case REC_RTX_ENTRY:
+		on_entry(c, &r->rec_rtx_entry);
+		break;
+	case REC_RTX_TC:
+		on_tc(c, &r->rec_rtx_tc);
+		break;
+	case REC_RTX_QUEUED:
+		on_queued(c, &r->rec_rtx_queued);
+		break;
+	case REC_RTX_DROP:
+		on_drop(c, &r->rec_rtx_drop);
+		break;
+	case REC_RTX_EXIT:
+		on_exit(c, &r->rec_rtx_exit);
+		break;
+	case REC_HOST:
+		on_host(c, &r->rec_host);
+		break;
+	case REC_CLOCK:
+		c->clock_offset = r->rec_clock.wall_ns - r->rec_clock.mono_ns;
+		break;
+	case REC_SYMBOL:
+		names_learn_symbol(c->names, &r->rec_symbol);
+		break;
+	case REC_REASON:
+		names_learn_reason(c->names, &r->rec_reason);
+		c->has_reasons = true;
+		break;
+	case REC_OWNER:
+		c->owner = (struct owner_note){ r->rec_owner_found.sk, r->rec_owner_found.owner };
+		break;
+	case REC_NETNS:
+		on_netns(c, &r->rec_netns);
+		break;
+	case REC_LOSS:
+		if (r->rec_loss.ring < RING_COUNT)
+			c->stats.lost[r->rec_loss.ring] += r->rec_loss.count;
+		break;
+	case REC_TICK:
+		on_tick(c, &r->rec_tick);
+		break;
+	}
+}
+
+void correlate_finish(struct correlate *c)
+{
+	release_finished(c, UINT64_MAX);
+	while (c->open.oldest)
+		abandon(c, c->open.oldest);
+}
+
+void correlate_stats(const struct correlate *c, struct ev_stats *stats)
+{
+	uint64_t printed = stats->printed, records = stats->records, malformed = stats->malformed;
+	uint64_t output_lost = stats->output_lost;
+
+	*stats = c->stats;
+	stats->printed = printed;
+	stats->records = records;
+	stats->malformed = malformed;
+	stats->output_lost = output_lost;
+	stats->duration_ns = c->last_ns > c->first_ns ? c->last_ns - c->first_ns : 0;
+}
+
+bool correlate_take_missed(struct correlate *c, uint32_t *netns, uint32_t *hint_tgid)
+{
+	*netns = c->missed_netns;
+	*hint_tgid = c->missed_tgid;
+	c->missed_netns = 0;
+	return *netns != 0;
+}
+
+struct correlate *correlate_new(unsigned int max_open, unsigned int max_flows, correlate_event_fn *fn, void *ctx)
+{
+	struct correlate *c = calloc(1, sizeof(*c));
+
+	if (!c)
+		return NULL;
+	c->fn = fn;
+	c->ctx = ctx;
+	c->flows = flows_new(max_flows);
+	c->names = names_new();
+	c->pool = calloc(max_open, sizeof(*c->pool));
+	if (!c->flows || !c->names || !c->pool) {
+		correlate_free(c);
+		return NULL;
+	}
+	for (unsigned int i = 0; i < max_open; i++)
+		release(c, &c->pool[i]);
+	return c;
+}
+
+void correlate_free(struct correlate *c)
+{
+	if (!c)
+		return;
+	flows_free(c->flows);
+	names_free(c->names);
+	free(c->pool);
+	free(c);
+}

@@ -1,0 +1,402 @@
+// SPDX-License-Identifier: MIT
+#include "egress.h"
+
+#include <bpf/bpf.h>
+#include <bpf/libbpf.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/pkt_sched.h>
+#include <linux/pkt_cls.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "log.h"
+#include "netlink.h"
+#include "netns.h"
+#include "util.h"
+
+/* include/uapi/linux/bpf.h of 6.6 (e420bed02507); Debian 12's libbpf and headers are older. */
+#define TCX_EGRESS ((enum bpf_attach_type)47)
+#define TCX_BEFORE (1u << 3) /* BPF_F_BEFORE without a relative: at the head */
+
+#define CLSACT_EGRESS TC_H_MAKE(TC_H_CLSACT, TC_H_MIN_EGRESS)
+#define CLSACT_INGRESS TC_H_MAKE(TC_H_CLSACT, TC_H_MIN_INGRESS)
+#define FILTER_NAME "rebpf_tc_egress" /* the program's; libbpf names the filter after it */
+
+#define VISIT_INTERVAL_NS NSEC_PER_SEC
+
+struct attachment {
+	uint32_t netns;
+	int ifindex;
+	int link_fd; /* tcx; -1: clsact */
+	uint32_t handle, priority;
+	bool made_qdisc;
+	bool seen; /* mark of the current pass over the interfaces */
+	char ifname[REBPF_IFNAME_LEN];
+};
+
+struct visit {
+	uint32_t netns;
+	bool watched;
+	uint64_t at_ns;
+};
+
+struct egress {
+	struct egress_config config;
+	struct attachment *attached;
+	unsigned int attached_count, attached_cap;
+	struct visit *visits;
+	unsigned int visit_count;
+	int monitor_fd;
+	uint32_t netns; /* the one that the thread is in */
+	bool incomplete; /* an interface of the current pass could not be attached */
+};
+
+static bool is_wanted_ifname(const struct options *o, const char *name)
+{
+	for (unsigned int i = 0; i < o->ifname_count; i++)
+		if (!strncmp(o->ifname[i], name, REBPF_IFNAME_LEN))
+			return true;
+	return !o->ifname_count;
+}
+
+static struct attachment *find_attachment(struct egress *e, uint32_t netns, int ifindex)
+{
+	for (unsigned int i = 0; i < e->attached_count; i++)
+		if (e->attached[i].netns == netns && e->attached[i].ifindex == ifindex)
+			return &e->attached[i];
+	return NULL;
+}
+
+/* ---- one interface ---- */
+
+static int attach_tcx(struct egress *e, struct attachment *a)
+{
+	LIBBPF_OPTS(bpf_link_create_opts, opts, .flags = TCX_BEFORE);
+
+	a->link_fd = bpf_link_create(e->config.prog_fd, a->ifindex, TCX_EGRESS, &opts);
+	return a->link_fd < 0 ? -errno : 0;
+}
+
+/*
+ * The filter takes the priority before the lowest in use, so that it runs first; the handle is our pid, by which a
+ * later rebpf knows whether the filter's owner is still alive.
+ */
+static int attach_clsact(struct egress *e, struct attachment *a)
+{
+	LIBBPF_OPTS(bpf_tc_hook, hook, .ifindex = a->ifindex, .attach_point = BPF_TC_EGRESS);
+	LIBBPF_OPTS(bpf_tc_opts, opts, .prog_fd = e->config.prog_fd, .handle = (uint32_t)getpid());
+	int err = bpf_tc_hook_create(&hook);
+
+	a->link_fd = -1;
+	a->made_qdisc = !err;
+	if (err && err != -EEXIST)
+		return err;
+	err = bpf_tc_attach(&hook, &opts);
+	a->handle = opts.handle;
+	a->priority = opts.priority;
+	return err;
+}
+
+static int count_filter(void *ctx, const char *kind, const char *name, uint32_t handle, uint32_t priority)
+{
+	(void)kind, (void)name, (void)handle, (void)priority;
+	++*(unsigned int *)ctx;
+	return 0;
+}
+
+static void detach(struct attachment *a)
+{
+	LIBBPF_OPTS(bpf_tc_hook, hook, .ifindex = a->ifindex, .attach_point = BPF_TC_EGRESS);
+	LIBBPF_OPTS(bpf_tc_opts, opts, .handle = a->handle, .priority = a->priority);
+	unsigned int others = 0;
+
+	if (a->link_fd >= 0) {
+		close(a->link_fd);
+		return;
+	}
+	bpf_tc_detach(&hook, &opts);
+	if (!a->made_qdisc || netlink_for_each_filter(a->ifindex, CLSACT_EGRESS, count_filter, &others) ||
+	    netlink_for_each_filter(a->ifindex, CLSACT_INGRESS, count_filter, &others) || others)
+		return;
+	hook.attach_point = BPF_TC_INGRESS | BPF_TC_EGRESS;
+	bpf_tc_hook_destroy(&hook);
+}
+
+/* ---- filters that a killed rebpf left behind ---- */
+
+struct stale {
+	int ifindex;
+};
+
+static bool is_rebpf_alive(uint32_t pid)
+{
+	char path[64], *comm = NULL;
+	size_t len;
+	bool alive;
+
+	snprintf(path, sizeof(path), "/proc/%u/comm", pid);
+	if (read_file(path, &comm, &len))
+		return false;
+	alive = !strcmp(comm, "rebpf\n");
+	free(comm);
+	return alive;
+}
+
+static int sweep_filter(void *ctx, const char *kind, const char *name, uint32_t handle, uint32_t priority)
+{
+	struct stale *s = ctx;
+	LIBBPF_OPTS(bpf_tc_hook, hook, .ifindex = s->ifindex, .attach_point = BPF_TC_EGRESS);
+	LIBBPF_OPTS(bpf_tc_opts, opts, .handle = handle, .priority = priority);
+
+	if (strcmp(kind, "bpf") || strncmp(name, FILTER_NAME, strlen(FILTER_NAME)) || is_rebpf_alive(handle))
+		return 0;
+	if (!bpf_tc_detach(&hook, &opts))
+		log_notice("removed the classifier that rebpf (pid %u, gone) left on interface %d", handle, s->ifindex);
+	return 0;
+}
+
+/* ---- the interfaces of the namespace that the thread is in ---- */
+
+static int attach_link(void *ctx, int ifindex, const char *name)
+{
+	struct egress *e = ctx;
+	struct stale stale = { ifindex };
+	struct attachment a = { .netns = e->netns, .ifindex = ifindex, .seen = true }, *known, *grown;
+	int err;
+
+	known = find_attachment(e, e->netns, ifindex);
+	if (known) {
+		known->seen = true;
+		return 0;
+	}
+	if (!is_wanted_ifname(e->config.options, name))
+		return 0;
+	if (e->attached_count == e->attached_cap) {
+		grown = realloc(e->attached, (e->attached_cap * 2 + 16) * sizeof(*grown));
+		if (!grown)
+			return log_error(-ENOMEM, "out of memory for interfaces");
+		e->attached = grown;
+		e->attached_cap = e->attached_cap * 2 + 16;
+	}
+	if (!e->config.tcx)
+		netlink_for_each_filter(ifindex, CLSACT_EGRESS, sweep_filter, &stale);
+	err = e->config.tcx ? attach_tcx(e, &a) : attach_clsact(e, &a);
+	if (err == -ENODEV)
+		return 0; /* gone meanwhile */
+	if (err) {
+		e->incomplete = true;
+		log_warning("%s: cannot attach to TC egress: %s", name, strerror(-err));
+		return 0;
+	}
+	snprintf(a.ifname, sizeof(a.ifname), "%s", name);
+	e->attached[e->attached_count++] = a;
+	log_debug("attached to TC egress of %s (%s)", name, e->config.tcx ? "tcx" : "clsact");
+	return 0;
+}
+
+/* Forgets interfaces that are gone: their link or filter went with them. */
+static void forget_unseen(struct egress *e)
+{
+	unsigned int kept = 0;
+
+	for (unsigned int i = 0; i < e->attached_count; i++) {
+		struct attachment *a = &e->attached[i];
+
+		if (a->netns == e->netns && !a->seen) {
+			if (a->link_fd >= 0)
+				close(a->link_fd);
+			continue;
+		}
+		e->attached[kept++] = *a;
+	}
+	e->attached_count = kept;
+}
+
+/* One pass over all interfaces. Returns whether every one has the classifier now. */
+static bool attach_all(struct egress *e)
+{
+	int err;
+
+	e->incomplete = false;
+	for (unsigned int i = 0; i < e->attached_count; i++)
+		e->attached[i].seen = e->attached[i].netns != e->netns;
+	err = netlink_for_each_link(attach_link, e);
+	if (err) {
+		log_warning("cannot list interfaces: %s", strerror(-err));
+		return false;
+	}
+	forget_unseen(e);
+	return !e->incomplete && !e->config.options->ifname_count;
+}
+
+/* ---- namespaces ---- */
+
+static struct visit *find_visit(struct egress *e, uint32_t netns)
+{
+	struct visit *grown;
+
+	for (unsigned int i = 0; i < e->visit_count; i++)
+		if (e->visits[i].netns == netns)
+			return &e->visits[i];
+	grown = realloc(e->visits, (e->visit_count + 1) * sizeof(*grown));
+	if (!grown)
+		return NULL;
+	e->visits = grown;
+	e->visits[e->visit_count] = (struct visit){ .netns = netns };
+	return &e->visits[e->visit_count++];
+}
+
+static void set_watched(struct egress *e, struct visit *v, bool watched)
+{
+	if (v->watched != watched)
+		e->config.on_netns(e->config.ctx, v->netns, watched);
+	v->watched = watched;
+}
+
+/* Enters @netns for @work and comes back. False: it could not be entered. */
+static bool within_netns(struct egress *e, uint32_t netns, uint32_t hint_tgid, void (*work)(struct egress *, void *),
+			 void *arg)
+{
+	int home = open("/proc/thread-self/ns/net", O_RDONLY | O_CLOEXEC);
+	int fd = netns_open_by_inode(netns, hint_tgid);
+	bool entered = home >= 0 && fd >= 0 && !setns(fd, CLONE_NEWNET);
+
+	if (entered) {
+		e->netns = netns;
+		work(e, arg);
+		e->netns = e->config.own_netns;
+		if (setns(home, CLONE_NEWNET)) {
+			log_error(-errno, "cannot return to the own network namespace: %s", strerror(errno));
+			abort();
+		}
+	}
+	if (fd >= 0)
+		close(fd);
+	if (home >= 0)
+		close(home);
+	return entered;
+}
+
+static void attach_work(struct egress *e, void *arg)
+{
+	*(bool *)arg = attach_all(e);
+}
+
+void egress_visit(struct egress *e, uint32_t netns, uint32_t hint_tgid, bool missed, uint64_t now_ns)
+{
+	struct visit *v = netns == e->config.own_netns ? NULL : find_visit(e, netns);
+	bool complete = false;
+
+	if (!v || (v->watched && !missed) || (v->at_ns && now_ns - v->at_ns < VISIT_INTERVAL_NS))
+		return;
+	if (!v->at_ns)
+		log_debug("following interfaces of network namespace %u", netns);
+	v->at_ns = now_ns;
+	if (!within_netns(e, netns, hint_tgid, attach_work, &complete))
+		log_debug("network namespace %u cannot be entered: no TC verdicts there", netns);
+	set_watched(e, v, complete);
+}
+
+static int check_ifnames(const struct egress *e)
+{
+	const struct options *o = e->config.options;
+
+	for (unsigned int i = 0; i < o->ifname_count; i++) {
+		bool found = false;
+
+		for (unsigned int k = 0; k < e->attached_count; k++)
+			found |= !strncmp(e->attached[k].ifname, o->ifname[i], REBPF_IFNAME_LEN);
+		if (!found)
+			return log_error(-ENODEV, "--interface: no interface '%s' here", o->ifname[i]);
+	}
+	return 0;
+}
+
+int egress_open(struct egress **out, const struct egress_config *config)
+{
+	struct egress *e = calloc(1, sizeof(*e));
+	struct visit *own;
+	int err;
+
+	if (!e)
+		return log_error(-ENOMEM, "out of memory");
+	e->config = *config;
+	e->netns = config->own_netns;
+	/* Listen first, then enumerate: what appears in between is seen twice rather than never. */
+	e->monitor_fd = netlink_open_monitor();
+	if (e->monitor_fd < 0)
+		log_warning("cannot follow new interfaces: %s", strerror(-e->monitor_fd));
+	own = find_visit(e, config->own_netns);
+	if (own)
+		set_watched(e, own, attach_all(e) && e->monitor_fd >= 0);
+	err = check_ifnames(e);
+	if (err) {
+		egress_close(e);
+		return err;
+	}
+	*out = e;
+	return 0;
+}
+
+int egress_fd(const struct egress *e)
+{
+	return e->monitor_fd;
+}
+
+static int note_change(void *ctx, int ifindex, const char *name)
+{
+	(void)ifindex, (void)name;
+	*(bool *)ctx = true;
+	return 0;
+}
+
+void egress_handle(struct egress *e)
+{
+	struct visit *own = find_visit(e, e->config.own_netns);
+	bool changed = false, overrun;
+
+	netlink_read_monitor(e->monitor_fd, note_change, &changed, &overrun);
+	if (own)
+		set_watched(e, own, attach_all(e));
+}
+
+unsigned int egress_count(const struct egress *e)
+{
+	return e->attached_count;
+}
+
+static void detach_work(struct egress *e, void *arg)
+{
+	(void)arg;
+	for (unsigned int i = 0; i < e->attached_count; i++)
+		if (e->attached[i].netns == e->netns)
+			detach(&e->attached[i]);
+}
+
+void egress_close(struct egress *e)
+{
+	if (!e)
+		return;
+	detach_work(e, NULL);
+	for (unsigned int i = 0; i < e->visit_count; i++) {
+		if (e->visits[i].netns == e->config.own_netns)
+			continue;
+		if (e->config.tcx) {
+			e->netns = e->visits[i].netns;
+			detach_work(e, NULL); /* closing a link needs no entering */
+			e->netns = e->config.own_netns;
+		} else {
+			within_netns(e, e->visits[i].netns, 0, detach_work, NULL);
+		}
+	}
+	if (e->monitor_fd >= 0)
+		close(e->monitor_fd);
+	free(e->attached);
+	free(e->visits);
+	free(e);
+}

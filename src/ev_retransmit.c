@@ -1,0 +1,157 @@
+// SPDX-License-Identifier: MIT
+/*
+ * The retransmit event: one attempt to send a segment again, whether it was sent or not. A line of text (in one):
+ *
+ *	04:03:02.123456 RETRANSMIT 1234    nginx      10.0.0.1:443 > 10.0.0.2:51234     state=ESTABLISHED type=rto
+ *	attempt=2 seq=1000 len=1448 segs=1 tc=eth0:OK,eth1:SHOT(other) ret=1(NET_XMIT_DROP) outcome=dropped
+ *	drop=TC_EGRESS@__dev_queue_xmit+0x5a1 cause=unknown(before_start) ca=loss srtt=12.345ms cwnd=1
+ *
+ * and with -v, after these: netns= uid= cgroup= end_seq= skb= rto= ssthresh= mss= total_retrans= segs_out=
+ */
+#include "event.h"
+#include "field.h"
+
+/* Colour is for what somebody has to look at: what this host did to a segment, not that the net loses some. */
+static enum field_tone outcome_tone(enum rtx_outcome outcome)
+{
+	switch (outcome) {
+	case RTX_OUTCOME_DROPPED:
+	case RTX_OUTCOME_REFUSED:
+		return TONE_BAD;
+	case RTX_OUTCOME_STOLEN:
+		return TONE_NOTICE;
+	default:
+		return TONE_NONE;
+	}
+}
+
+static enum field_tone cause_tone(enum rtx_cause cause)
+{
+	switch (cause) {
+	case RTX_CAUSE_LOCAL:
+	case RTX_CAUSE_ACK_LOCAL:
+		return TONE_BAD;
+	case RTX_CAUSE_NETWORK:
+	case RTX_CAUSE_HOST_QUEUE:
+		return TONE_NOTICE;
+	default:
+		return TONE_NONE;
+	}
+}
+
+static enum field_tone verdict_tone(int verdict)
+{
+	switch (verdict) {
+	case TC_VERDICT_SHOT:
+		return TONE_BAD;
+	case TC_VERDICT_STOLEN:
+	case TC_VERDICT_REDIRECT:
+		return TONE_NOTICE;
+	default:
+		return TONE_NONE;
+	}
+}
+
+static void segment_fields(const struct ev_retransmit *r, struct visitor *v)
+{
+	const char *state = tcp_state_name(r->c.flow.state);
+	bool has_state = state != tcp_state_name(0);
+
+	field_name(v, FIELD("state", SHOW_ALWAYS), has_state ? state : NULL, TONE_NONE);
+	field_name(v, FIELD("type", SHOW_ALWAYS), rtx_type_name(r->type), TONE_NONE);
+	field_u64_if(v, FIELD("attempt", SHOW_ALWAYS), r->attempt, r->attempt);
+	field_u64(v, FIELD("seq", SHOW_ALWAYS), r->seq);
+	field_u64(v, FIELD("end_seq", SHOW_VERBOSE), r->end_seq);
+	field_u64(v, FIELD("len", SHOW_ALWAYS), r->len);
+	field_u64(v, FIELD("segs", SHOW_ALWAYS), r->segs);
+	field_hex(v, FIELD("skb", SHOW_VERBOSE), r->skb);
+}
+
+static void hop_fields(const struct ev_tc_hop *hop, struct visitor *v)
+{
+	static const char *const by[] = { [TC_BY_NOBODY] = NULL, [TC_BY_OTHER] = "other", [TC_BY_REBPF] = "rebpf" };
+
+	if (!field_object(v, FIELD_ELEMENT, true))
+		return;
+	field_string(v, FIELD_PART("ifname", "", SHOW_ALWAYS), hop->ifname, sizeof(hop->ifname));
+	field_hex(v, FIELD_PART("skb", "@", SHOW_NEVER), hop->skb);
+	field_name(v, FIELD_PART_STRIP("verdict", ":", "TC_ACT_", SHOW_ALWAYS), tc_verdict_name(hop->verdict),
+		   verdict_tone(hop->verdict));
+	field_name(v, FIELD_NOTE("by", SHOW_ALWAYS), hop->by < ARRAY_SIZE(by) ? by[hop->by] : NULL, TONE_NONE);
+	field_object_end(v);
+}
+
+static void drop_fields(const struct ev_drop_place *d, struct visitor *v)
+{
+	struct field_location location = {
+		.symbol = d->symbol,
+		.module = d->module,
+		.max = REBPF_SYMBOL_LEN,
+		.offset = d->offset,
+		.address = d->address,
+	};
+
+	if (!field_object(v, FIELD("drop", SHOW_ALWAYS), d->known))
+		return;
+	field_string_if(v, FIELD_PART("reason", "", SHOW_ALWAYS), d->reason[0], d->reason, sizeof(d->reason));
+	field_location(v, FIELD_PART("location", "@", SHOW_ALWAYS), &location);
+	field_string_if(v, FIELD_PART("ifname", ":", SHOW_VERBOSE), d->ifname[0], d->ifname, sizeof(d->ifname));
+	field_object_end(v);
+}
+
+static void passage_fields(const struct ev_retransmit *r, struct visitor *v)
+{
+	unsigned int i, count = r->tc_count < EV_MAX_HOPS ? r->tc_count : EV_MAX_HOPS;
+
+	if (field_list(v, FIELD("tc", SHOW_ALWAYS), r->tc_observed, count)) {
+		for (i = 0; i < count; i++)
+			hop_fields(&r->tc[i], v);
+		field_list_end(v);
+	}
+	field_s64_if(v, FIELD("ret", SHOW_ALWAYS), r->has_ret, r->ret);
+	field_name(v, FIELD_NOTE("ret_name", SHOW_ALWAYS), r->has_ret ? ret_name(r->ret) : NULL, TONE_NONE);
+	field_name(v, FIELD("outcome", SHOW_ALWAYS), rtx_outcome_name(r->outcome), outcome_tone(r->outcome));
+	drop_fields(&r->drop, v);
+}
+
+static void cause_fields(const struct ev_retransmit *r, struct visitor *v)
+{
+	bool has_why = r->cause == RTX_CAUSE_UNKNOWN && r->cause_why != CAUSE_WHY_NONE;
+
+	field_name(v, FIELD("cause", SHOW_ALWAYS), rtx_cause_name(r->cause), cause_tone(r->cause));
+	field_null(v, FIELD("cause_drop", SHOW_NEVER));
+	field_name(v, FIELD_NOTE("cause_why", SHOW_ALWAYS), has_why ? cause_why_name(r->cause_why) : NULL, TONE_NONE);
+}
+
+static void socket_fields(const struct ev_retransmit *r, struct visitor *v)
+{
+	bool has = r->has_socket;
+
+	field_name(v, FIELD_AS("ca_state", "ca", SHOW_ALWAYS), has ? ca_state_name(r->ca_state) : NULL, TONE_NONE);
+	field_us_if(v, FIELD_AS("srtt_us", "srtt", SHOW_ALWAYS), has, r->srtt_us);
+	field_us_if(v, FIELD_AS("rto_us", "rto", SHOW_VERBOSE), has, r->rto_us);
+	field_u64_if(v, FIELD("cwnd", SHOW_ALWAYS), has, r->cwnd);
+	field_u64_if(v, FIELD("ssthresh", SHOW_VERBOSE), has, r->ssthresh);
+	field_u64_if(v, FIELD("mss", SHOW_VERBOSE), has, r->mss);
+	field_u64_if(v, FIELD("total_retrans", SHOW_VERBOSE), has, r->total_retrans);
+	field_u64_if(v, FIELD("segs_out", SHOW_VERBOSE), has, r->segs_out);
+}
+
+static void retransmit_fields(const struct event *e, struct visitor *v)
+{
+	const struct ev_retransmit *r = &e->retransmit;
+
+	event_fields(e, v);
+	event_common_fields(&r->c, v);
+	segment_fields(r, v);
+	passage_fields(r, v);
+	cause_fields(r, v);
+	socket_fields(r, v);
+}
+
+static void retransmit_head(const struct event *e, struct strbuf *out, bool utc)
+{
+	event_common_head(e, &e->retransmit.c, out, utc);
+}
+
+const struct event_ops event_ops_retransmit = { .fields = retransmit_fields, .head = retransmit_head };

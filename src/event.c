@@ -1,0 +1,206 @@
+// SPDX-License-Identifier: MIT
+/* The table of event kinds, what all of them have in common, and the names of closed lists (event.h). */
+#include "event.h"
+
+#include <errno.h>
+
+#include "field.h"
+#include "util.h"
+
+const struct event_type event_types[EV_KIND_COUNT] = {
+#define X(NAME, kind, payload, def) [EV_##NAME] = { .name = #kind, .title = #NAME, .ops = &event_ops_##kind },
+	EVENT_KINDS(X)
+#undef X
+};
+
+/* ---- what events have in common ---- */
+
+/* Where the columns of the head begin. With IPv4 and short names it is 79 wide, the first word then follows. */
+enum head_column { HEAD_EVENT = 16, HEAD_PID = 27, HEAD_COMM = 35, HEAD_FLOW = 46, HEAD_END = 79 };
+
+void event_fields(const struct event *e, struct visitor *v)
+{
+	field_time(v, FIELD("time", SHOW_NEVER), e->wall_ns);
+	field_name(v, FIELD("event", SHOW_NEVER), event_types[e->kind].name, TONE_NONE);
+}
+
+void event_common_fields(const struct ev_common *c, struct visitor *v)
+{
+	const struct rec_flow *flow = &c->flow;
+	bool owned = c->owner.tgid;
+	/* Process 0 is the idle task: only without a name is it nobody. */
+	bool has_task = c->task.tgid || c->task.comm[0];
+
+	field_u64_if(v, FIELD("netns", SHOW_VERBOSE), flow->netns, flow->netns);
+	field_u64_if(v, FIELD("pid", SHOW_NEVER), owned, c->owner.tgid);
+	field_string_if(v, FIELD("comm", SHOW_NEVER), owned, c->owner.comm, sizeof(c->owner.comm));
+	field_u64(v, FIELD("uid", SHOW_VERBOSE), flow->uid);
+	field_u64_if(v, FIELD("cgroup", SHOW_VERBOSE), flow->cgroup, flow->cgroup);
+	field_u64_if(v, FIELD("task_pid", SHOW_NEVER), has_task, c->task.tgid);
+	field_string_if(v, FIELD("task_comm", SHOW_NEVER), has_task, c->task.comm, sizeof(c->task.comm));
+	field_u64(v, FIELD("ip_version", SHOW_NEVER), flow->ip_version);
+	field_address(v, FIELD("saddr", SHOW_NEVER), flow->laddr, flow->ip_version);
+	field_u64(v, FIELD("sport", SHOW_NEVER), flow->lport);
+	field_address(v, FIELD("daddr", SHOW_NEVER), flow->raddr, flow->ip_version);
+	field_u64(v, FIELD("dport", SHOW_NEVER), flow->rport);
+}
+
+/* A space at least, and on to where the column begins. */
+static void next_column(struct strbuf *out, size_t start, enum head_column column)
+{
+	strbuf_char(out, ' ');
+	strbuf_pad_to(out, start, column);
+}
+
+static void put_end(struct strbuf *out, const __u8 addr[16], int ip_version, uint16_t port)
+{
+	if (ip_version == 6)
+		strbuf_char(out, '[');
+	strbuf_addr(out, addr, ip_version);
+	if (ip_version == 6)
+		strbuf_char(out, ']');
+	strbuf_char(out, ':');
+	strbuf_u64(out, port);
+}
+
+void event_common_head(const struct event *e, const struct ev_common *c, struct strbuf *out, bool utc)
+{
+	const struct rec_flow *flow = &c->flow;
+	const struct rec_owner *owner = &c->owner;
+	size_t start = out->len;
+
+	strbuf_clock(out, e->wall_ns, utc);
+	next_column(out, start, HEAD_EVENT);
+	strbuf_str(out, event_types[e->kind].title);
+	next_column(out, start, HEAD_PID);
+	if (owner->tgid)
+		strbuf_u64(out, owner->tgid);
+	else
+		strbuf_char(out, '-');
+	next_column(out, start, HEAD_COMM);
+	if (!owner->tgid)
+		strbuf_char(out, '-');
+	else if (!owner->comm[0])
+		strbuf_add(out, "\"\"", 2);
+	else
+		strbuf_escaped(out, owner->comm, sizeof(owner->comm), true);
+	next_column(out, start, HEAD_FLOW);
+	put_end(out, flow->laddr, flow->ip_version, flow->lport);
+	strbuf_add(out, " > ", 3);
+	put_end(out, flow->raddr, flow->ip_version, flow->rport);
+	strbuf_pad_to(out, start, HEAD_END);
+}
+
+void event_text_header(struct strbuf *out)
+{
+	size_t start = out->len;
+
+	strbuf_str(out, "TIME");
+	next_column(out, start, HEAD_EVENT);
+	strbuf_str(out, "EVENT");
+	next_column(out, start, HEAD_PID);
+	strbuf_str(out, "PID");
+	next_column(out, start, HEAD_COMM);
+	strbuf_str(out, "COMM");
+	next_column(out, start, HEAD_FLOW);
+	strbuf_str(out, "LOCAL > REMOTE");
+	strbuf_pad_to(out, start, HEAD_END);
+	strbuf_str(out, " DETAILS\n");
+}
+
+/* ---- names of closed lists ---- */
+
+/* The list's word for @value; its first word, that of UNKNOWN or NONE, for a number outside it. */
+static const char *list_word(const char *const *words, size_t count, unsigned int value)
+{
+	return words[value < count ? value : 0];
+}
+
+#define X(NAME, name) [RTX_TYPE_##NAME] = #name,
+static const char *const rtx_types[RTX_TYPE_COUNT] = { RTX_TYPES(X) };
+#undef X
+#define X(NAME, name) [RTX_OUTCOME_##NAME] = #name,
+static const char *const rtx_outcomes[RTX_OUTCOME_COUNT] = { RTX_OUTCOMES(X) };
+#undef X
+#define X(NAME, name) [RTX_CAUSE_##NAME] = #name,
+static const char *const rtx_causes[RTX_CAUSE_COUNT] = { RTX_CAUSES(X) };
+#undef X
+#define X(NAME, name) [CAUSE_WHY_##NAME] = #name,
+static const char *const cause_whys[CAUSE_WHY_COUNT] = { CAUSE_WHYS(X) };
+#undef X
+
+const char *rtx_type_name(enum rtx_type t)
+{
+	return list_word(rtx_types, ARRAY_SIZE(rtx_types), t);
+}
+
+const char *rtx_outcome_name(enum rtx_outcome o)
+{
+	return list_word(rtx_outcomes, ARRAY_SIZE(rtx_outcomes), o);
+}
+
+const char *rtx_cause_name(enum rtx_cause c)
+{
+	return list_word(rtx_causes, ARRAY_SIZE(rtx_causes), c);
+}
+
+const char *cause_why_name(enum cause_why w)
+{
+	return list_word(cause_whys, ARRAY_SIZE(cause_whys), w);
+}
+
+const char *tc_verdict_name(int verdict)
+{
+	/* include/uapi/linux/pkt_cls.h: the list begins at TC_ACT_UNSPEC, -1. */
+	static const char *const names[] = {
+		"TC_ACT_UNSPEC", "TC_ACT_OK",	  "TC_ACT_RECLASSIFY", "TC_ACT_SHOT",	  "TC_ACT_PIPE",
+		"TC_ACT_STOLEN", "TC_ACT_QUEUED", "TC_ACT_REPEAT",     "TC_ACT_REDIRECT", "TC_ACT_TRAP",
+	};
+	int index = verdict + 1;
+
+	return index >= 0 && index < (int)ARRAY_SIZE(names) ? names[index] : NULL;
+}
+
+const char *tcp_state_name(uint8_t state)
+{
+	/* include/net/tcp_states.h; BOUND_INACTIVE since 6.8, only in inet_diag. */
+	static const char *const names[] = {
+		"UNKNOWN",    "ESTABLISHED", "SYN_SENT", "SYN_RECV", "FIN_WAIT1", "FIN_WAIT2",	  "TIME_WAIT",
+		"CLOSE",      "CLOSE_WAIT",  "LAST_ACK", "LISTEN",   "CLOSING",	  "NEW_SYN_RECV", "BOUND_INACTIVE",
+	};
+
+	return list_word(names, ARRAY_SIZE(names), state);
+}
+
+const char *ca_state_name(uint8_t ca)
+{
+	/* enum tcp_ca_state, include/uapi/linux/tcp.h */
+	static const char *const names[] = { "open", "disorder", "cwr", "recovery", "loss" };
+
+	return ca < ARRAY_SIZE(names) ? names[ca] : "unknown";
+}
+
+/* Errors that sending a segment can return; not strerrorname_np(), which only some C libraries have. */
+#define SEND_ERRORS(X)                                                                                    \
+	X(EPERM) X(ENOENT) X(EINTR) X(EIO) X(ENXIO) X(E2BIG) X(EAGAIN) X(ENOMEM) X(EACCES) X(EFAULT)      \
+	X(EBUSY) X(EEXIST) X(ENODEV) X(EINVAL) X(ENOSPC) X(EPIPE) X(ERANGE) X(ELOOP) X(ENODATA)           \
+	X(ENONET) X(ENOLINK) X(ECOMM) X(EPROTO) X(EBADMSG) X(EOVERFLOW) X(EMSGSIZE) X(ENOPROTOOPT)        \
+	X(EPROTONOSUPPORT) X(EOPNOTSUPP) X(EAFNOSUPPORT) X(EADDRINUSE) X(EADDRNOTAVAIL) X(ENETDOWN)       \
+	X(ENETUNREACH) X(ENETRESET) X(ECONNABORTED) X(ECONNRESET) X(ENOBUFS) X(EISCONN) X(ENOTCONN)       \
+	X(ESHUTDOWN) X(ETIMEDOUT) X(ECONNREFUSED) X(EHOSTDOWN) X(EHOSTUNREACH) X(EALREADY)                \
+	X(EINPROGRESS) X(ESTALE) X(EDQUOT) X(ECANCELED) X(ENOKEY) X(EKEYEXPIRED) X(EKEYREVOKED)           \
+	X(EKEYREJECTED)
+
+const char *ret_name(int32_t ret)
+{
+	/* NET_XMIT_* of include/linux/netdevice.h */
+	static const char *const positive[] = { "OK", "NET_XMIT_DROP", "NET_XMIT_CN" };
+#define X(e) [e] = #e,
+	static const char *const errors[] = { SEND_ERRORS(X) };
+#undef X
+	int64_t err = -(int64_t)ret;
+
+	if (ret >= 0)
+		return ret < (int32_t)ARRAY_SIZE(positive) ? positive[ret] : NULL;
+	return err < (int64_t)ARRAY_SIZE(errors) ? errors[err] : NULL;
+}

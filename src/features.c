@@ -1,0 +1,256 @@
+// SPDX-License-Identifier: MIT
+/* Turns BTF, /proc and a few trials into struct features. Knows what to look for, not what it is for. */
+#include "feature.h"
+
+#include <bpf/bpf.h>
+#include <bpf/btf.h>
+#include <dirent.h>
+#include <errno.h>
+#include <linux/capability.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <sys/utsname.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "log.h"
+#include "util.h"
+
+const char *feature_why_not(enum feature f)
+{
+	static const char *const why[FEATURE_COUNT] = {
+#define X(NAME, text) [FEATURE_##NAME] = text,
+		FEATURES(X)
+#undef X
+	};
+
+	return why[f];
+}
+
+/* Arguments of a tracepoint, from its typedef "btf_trace_NAME"; -1: there is no such tracepoint. */
+static int tracepoint_args(const struct btf *btf, const char *name)
+{
+	const struct btf_type *t;
+	char type_name[64];
+	int id;
+
+	snprintf(type_name, sizeof(type_name), "btf_trace_%s", name);
+	id = btf__find_by_name_kind(btf, type_name, BTF_KIND_TYPEDEF);
+	if (id < 0)
+		return -1;
+	t = btf__type_by_id(btf, btf__type_by_id(btf, (__u32)id)->type); /* PTR */
+	if (!t || !btf_is_ptr(t))
+		return -1;
+	t = btf__type_by_id(btf, t->type); /* FUNC_PROTO; its first argument is the void * of the probe */
+	return t && btf_is_func_proto(t) ? btf_vlen(t) - 1 : -1;
+}
+
+/* Is argument @n (from 0) of a tracepoint of a type named @type? */
+static bool tracepoint_arg_is(const struct btf *btf, const char *name, int n, const char *type)
+{
+	const struct btf_type *t, *arg;
+	char type_name[64];
+	int id;
+
+	if (tracepoint_args(btf, name) <= n)
+		return false;
+	snprintf(type_name, sizeof(type_name), "btf_trace_%s", name);
+	id = btf__find_by_name_kind(btf, type_name, BTF_KIND_TYPEDEF);
+	t = btf__type_by_id(btf, btf__type_by_id(btf, (__u32)id)->type);
+	t = btf__type_by_id(btf, t->type);
+	arg = btf__type_by_id(btf, btf_params(t)[n + 1].type);
+	return arg && !strcmp(btf__name_by_offset(btf, arg->name_off), type);
+}
+
+/* Parameters of a kernel function that trampolines can attach to; -1: none of that name. */
+static int function_params(const struct btf *btf, const char *name)
+{
+	int id = btf__find_by_name_kind(btf, name, BTF_KIND_FUNC);
+	const struct btf_type *proto;
+
+	if (id < 0)
+		return -1;
+	proto = btf__type_by_id(btf, btf__type_by_id(btf, (__u32)id)->type);
+	return proto ? btf_vlen(proto) : -1;
+}
+
+static bool enumerator_exists(const struct btf *btf, const char *enum_name, const char *name)
+{
+	int id = btf__find_by_name_kind(btf, enum_name, BTF_KIND_ENUM);
+	const struct btf_type *t = id < 0 ? NULL : btf__type_by_id(btf, (__u32)id);
+	const struct btf_enum *e = t ? btf_enum(t) : NULL;
+
+	for (int i = 0; t && i < btf_vlen(t); i++)
+		if (!strcmp(btf__name_by_offset(btf, e[i].name_off), name))
+			return true;
+	return false;
+}
+
+/* Loads and attaches the smallest fentry program there is: some kernels have the BTF and refuse the rest. */
+static bool trampoline_works(const struct btf *btf)
+{
+	const struct bpf_insn insns[] = {
+		{ .code = BPF_ALU64 | BPF_MOV | BPF_K, .dst_reg = BPF_REG_0, .imm = 0 },
+		{ .code = BPF_JMP | BPF_EXIT },
+	};
+	LIBBPF_OPTS(bpf_prog_load_opts, opts, .expected_attach_type = BPF_TRACE_FENTRY);
+	int id = btf__find_by_name_kind(btf, "tcp_retransmit_skb", BTF_KIND_FUNC);
+	int prog, link;
+
+	if (id < 0)
+		return false;
+	opts.attach_btf_id = (__u32)id;
+	prog = bpf_prog_load(BPF_PROG_TYPE_TRACING, "rebpf_probe", "GPL", insns, ARRAY_SIZE(insns), &opts);
+	if (prog < 0)
+		return false;
+	link = bpf_raw_tracepoint_open(NULL, prog);
+	close(prog);
+	if (link < 0)
+		return false;
+	close(link);
+	return true;
+}
+
+static bool kprobes_exist(void)
+{
+	return !access("/sys/bus/event_source/devices/kprobe/type", R_OK);
+}
+
+/* Mount point of the cgroup2 hierarchy, also beside cgroup1. False: none. */
+static bool find_cgroup2(char *path, size_t size)
+{
+	char line[1024], mount[256], type[64];
+	FILE *f = fopen("/proc/self/mounts", "re");
+	bool found = false;
+
+	while (f && !found && fgets(line, sizeof(line), f)) {
+		found = sscanf(line, "%*s %255s %63s", mount, type) == 2 && !strcmp(type, "cgroup2") &&
+			strlen(mount) < size;
+		if (found)
+			memcpy(path, mount, strlen(mount) + 1);
+	}
+	if (f)
+		fclose(f);
+	return found;
+}
+
+static void read_btf(struct features *f, const struct btf *btf)
+{
+	int accept_params = function_params(btf, "inet_csk_accept");
+
+	f->has[FEATURE_FN_RETRANSMIT] = function_params(btf, "tcp_retransmit_skb") == 3;
+	f->has[FEATURE_FN_DIRECT] = function_params(btf, "__tcp_retransmit_skb") == 3;
+	f->has[FEATURE_FN_RTX_SYNACK] = function_params(btf, "tcp_rtx_synack") == 2;
+	f->has[FEATURE_TP_RETRANSMIT] = tracepoint_args(btf, "tcp_retransmit_skb") >= 2;
+	f->has[FEATURE_TP_RETRANSMIT_ERR] = tracepoint_arg_is(btf, "tcp_retransmit_skb", 2, "int");
+	f->has[FEATURE_TP_SYNACK] = tracepoint_args(btf, "tcp_retransmit_synack") >= 2;
+	f->has[FEATURE_TP_KFREE_SKB] = tracepoint_args(btf, "kfree_skb") >= 2;
+	f->has[FEATURE_TP_KFREE_REASON] = tracepoint_arg_is(btf, "kfree_skb", 2, "skb_drop_reason");
+	f->has[FEATURE_TP_NET_DEV_QUEUE] = tracepoint_args(btf, "net_dev_queue") >= 1;
+	f->has[FEATURE_TP_SET_STATE] = tracepoint_args(btf, "inet_sock_set_state") >= 3;
+	f->has[FEATURE_TP_RCV_SPACE] = tracepoint_args(btf, "tcp_rcv_space_adjust") >= 1;
+	f->has[FEATURE_TP_DESTROY_SOCK] = tracepoint_args(btf, "tcp_destroy_sock") >= 1;
+	f->has[FEATURE_ACCEPT_4_ARGS] = accept_params == 4;
+	f->has[FEATURE_ACCEPT_2_ARGS] = accept_params == 2;
+	f->has[FEATURE_ITER_TASK_FILE] =
+		btf__find_by_name_kind(btf, "bpf_iter__task_file", BTF_KIND_STRUCT) >= 0;
+	f->has[FEATURE_TCX] = enumerator_exists(btf, "bpf_attach_type", "BPF_TCX_EGRESS");
+}
+
+/* Every enumerator of @enum_name in @btf; a missing enum has none. */
+static int reasons_of_enum(const struct btf *btf, const char *enum_name, features_reason_fn *add, void *ctx)
+{
+	int id = btf__find_by_name_kind(btf, enum_name, BTF_KIND_ENUM), err = 0;
+	const struct btf_type *t = id < 0 ? NULL : btf__type_by_id(btf, (__u32)id);
+
+	for (int i = 0; t && !err && i < btf_vlen(t); i++)
+		err = add(ctx, (__u32)btf_enum(t)[i].val, btf__name_by_offset(btf, btf_enum(t)[i].name_off));
+	return err;
+}
+
+/* The sub-systems' enums; the first is in the kernel's own BTF by 7.1, the others in their modules'. */
+static int read_reasons(const struct btf *vmlinux, bool try_modules, features_reason_fn *add, void *ctx)
+{
+	static const struct {
+		const char *module, *enum_name;
+	} sub[] = {
+		{ NULL, "skb_drop_reason" },
+		{ NULL, "qdisc_drop_reason" },
+		{ "mac80211", "mac80211_drop_reason" },
+		{ "openvswitch", "ovs_drop_reason" },
+	};
+	int err = 0;
+
+	for (size_t i = 0; i < ARRAY_SIZE(sub) && !err; i++) {
+		struct btf *btf;
+
+		err = reasons_of_enum(vmlinux, sub[i].enum_name, add, ctx);
+		if (err || !sub[i].module || !try_modules)
+			continue;
+		btf = btf__load_module_btf(sub[i].module, (struct btf *)vmlinux);
+		if (libbpf_get_error(btf))
+			continue; /* the module is not loaded */
+		err = reasons_of_enum(btf, sub[i].enum_name, add, ctx);
+		btf__free(btf);
+	}
+	return err;
+}
+
+int features_probe(struct features *f, const char *btf_path, features_reason_fn *add_reason, void *ctx)
+{
+	struct timespec tick;
+	struct utsname uts;
+	struct btf *btf;
+	long err;
+
+	memset(f, 0, sizeof(*f));
+	if (!uname(&uts))
+		snprintf(f->release, sizeof(f->release), "%s", uts.release);
+	/* The coarse clocks step once a jiffy. */
+	f->hz = !clock_getres(CLOCK_MONOTONIC_COARSE, &tick) && tick.tv_nsec ?
+			(uint32_t)((NSEC_PER_SEC + (uint64_t)tick.tv_nsec / 2) / (uint64_t)tick.tv_nsec) :
+			250;
+	btf = btf_path ? btf__parse(btf_path, NULL) : btf__load_vmlinux_btf();
+	err = libbpf_get_error(btf);
+	if (err && btf_path)
+		return log_error((int)err, "--btf: cannot read '%s': %s", btf_path, strerror((int)-err));
+	if (err)
+		return log_error((int)err,
+				 "this kernel (%s) has no BTF (/sys/kernel/btf/vmlinux): rebpf needs CONFIG_DEBUG_INFO_BTF=y",
+				 f->release);
+	read_btf(f, btf);
+	f->has[FEATURE_TRAMPOLINE] = btf_path || trampoline_works(btf);
+	f->has[FEATURE_KPROBE] = btf_path || kprobes_exist();
+	f->has[FEATURE_CGROUP2] = find_cgroup2(f->cgroup2_path, sizeof(f->cgroup2_path));
+	err = read_reasons(btf, !btf_path, add_reason, ctx);
+	btf__free(btf);
+	return (int)err;
+}
+
+const char *features_missing_capability(void)
+{
+	static const struct {
+		int cap;
+		const char *name;
+	} needed[] = {
+		{ CAP_BPF, "CAP_BPF" },
+		{ CAP_PERFMON, "CAP_PERFMON" },
+		{ CAP_NET_ADMIN, "CAP_NET_ADMIN" },
+	};
+	struct __user_cap_header_struct head = { .version = _LINUX_CAPABILITY_VERSION_3 };
+	struct __user_cap_data_struct data[_LINUX_CAPABILITY_U32S_3];
+
+	if (syscall(SYS_capget, &head, data))
+		return NULL;
+	/* CAP_SYS_ADMIN stands for the first two (and did before 5.8). */
+	for (size_t i = 0; i < ARRAY_SIZE(needed); i++) {
+		bool has = data[needed[i].cap / 32].effective & (1u << (needed[i].cap % 32));
+		bool admin = data[0].effective & (1u << CAP_SYS_ADMIN);
+
+		if (!has && !(admin && needed[i].cap != CAP_NET_ADMIN))
+			return needed[i].name;
+	}
+	return NULL;
+}

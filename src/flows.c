@@ -1,0 +1,240 @@
+// SPDX-License-Identifier: MIT
+#include "flows.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "util.h"
+
+#define UNKNOWN_COUNT UINT32_MAX
+#define MAX_RANGES 4096 /* of one socket: beyond, the oldest is forgotten and its bytes' count unknown */
+
+struct range {
+	uint32_t seq, end_seq;
+	uint32_t count;
+};
+
+/* @complete: every retransmission of this socket since its birth is in @ranges, or acknowledged. */
+struct flow {
+	struct rec_flow id;
+	struct range *ranges; /* by sequence number, disjoint */
+	unsigned int range_count, range_cap;
+	uint32_t total_retrans;
+	bool complete;
+	struct flow *next;              /* hash chain */
+	struct flow *newer, *older;     /* by last use */
+};
+
+struct flows {
+	struct flow **buckets;
+	unsigned int bucket_count; /* a power of two */
+	unsigned int size, max;
+	struct flow *newest, *oldest;
+};
+
+struct flows *flows_new(unsigned int max_flows)
+{
+	struct flows *f = calloc(1, sizeof(*f));
+
+	if (!f)
+		return NULL;
+	f->max = max_flows ? max_flows : 1;
+	f->bucket_count = 64;
+	while (f->bucket_count < f->max)
+		f->bucket_count *= 2;
+	f->buckets = calloc(f->bucket_count, sizeof(struct flow *));
+	if (!f->buckets) {
+		free(f);
+		return NULL;
+	}
+	return f;
+}
+
+static struct flow **bucket_of(const struct flows *f, uint64_t sk)
+{
+	return &f->buckets[(sk * 0x9e3779b97f4a7c15ULL >> 32) & (f->bucket_count - 1)];
+}
+
+static void list_remove(struct flows *f, struct flow *x)
+{
+	*(x->newer ? &x->newer->older : &f->newest) = x->older;
+	*(x->older ? &x->older->newer : &f->oldest) = x->newer;
+}
+
+static void list_add_newest(struct flows *f, struct flow *x)
+{
+	x->newer = NULL;
+	x->older = f->newest;
+	*(f->newest ? &f->newest->newer : &f->oldest) = x;
+	f->newest = x;
+}
+
+static void forget(struct flows *f, struct flow *x)
+{
+	struct flow **p = bucket_of(f, x->id.sk);
+
+	while (*p != x)
+		p = &(*p)->next;
+	*p = x->next;
+	list_remove(f, x);
+	free(x->ranges);
+	free(x);
+	f->size--;
+}
+
+void flows_free(struct flows *f)
+{
+	if (!f)
+		return;
+	while (f->oldest)
+		forget(f, f->oldest);
+	free(f->buckets);
+	free(f);
+}
+
+unsigned int flows_size(const struct flows *f)
+{
+	return f->size;
+}
+
+/* The address of a socket is used again: the same socket has the same ends. */
+static bool is_same_socket(const struct rec_flow *a, const struct rec_flow *b)
+{
+	return a->lport == b->lport && a->rport == b->rport && a->netns == b->netns &&
+	       a->ip_version == b->ip_version && !memcmp(a->raddr, b->raddr, sizeof(a->raddr)) &&
+	       !memcmp(a->laddr, b->laddr, sizeof(a->laddr));
+}
+
+static struct flow *get(struct flows *f, const struct rec_flow *id, uint32_t total_before)
+{
+	struct flow **bucket = bucket_of(f, id->sk), *x;
+
+	for (x = *bucket; x && x->id.sk != id->sk; x = x->next)
+		;
+	if (x && (!is_same_socket(&x->id, id) || total_before < x->total_retrans)) {
+		forget(f, x);
+		x = NULL;
+	}
+	if (x) {
+		list_remove(f, x);
+		list_add_newest(f, x);
+		return x;
+	}
+	if (f->size == f->max)
+		forget(f, f->oldest);
+	x = calloc(1, sizeof(*x));
+	if (!x)
+		return NULL;
+	x->id = *id;
+	x->total_retrans = total_before;
+	x->complete = total_before == 0;
+	x->next = *bucket;
+	*bucket = x;
+	list_add_newest(f, x);
+	f->size++;
+	return x;
+}
+
+static void prune(struct flow *x, uint32_t snd_una)
+{
+	unsigned int gone = 0;
+
+	while (gone < x->range_count && !seq_before(snd_una, x->ranges[gone].end_seq))
+		gone++;
+	x->range_count -= gone;
+	memmove(x->ranges, x->ranges + gone, x->range_count * sizeof(*x->ranges));
+}
+
+static bool reserve(struct flow *x, unsigned int count)
+{
+	struct range *grown;
+	unsigned int cap = x->range_cap ? x->range_cap : 4;
+
+	while (cap < count)
+		cap *= 2;
+	if (cap == x->range_cap)
+		return true;
+	grown = realloc(x->ranges, cap * sizeof(*grown));
+	if (!grown)
+		return false;
+	x->ranges = grown;
+	x->range_cap = cap;
+	return true;
+}
+
+static void append(struct range *out, unsigned int *n, uint32_t seq, uint32_t end_seq, uint32_t count)
+{
+	if (!seq_before(seq, end_seq))
+		return;
+	if (*n && out[*n - 1].end_seq == seq && out[*n - 1].count == count)
+		out[*n - 1].end_seq = end_seq;
+	else
+		out[(*n)++] = (struct range){ seq, end_seq, count };
+}
+
+/* Counts one more retransmission of [seq, end_seq); bytes not known before get @base. */
+static void note(struct flow *x, uint32_t seq, uint32_t end_seq, uint32_t base)
+{
+	unsigned int old_count = x->range_count, n = 0, i;
+	struct range *old;
+	uint32_t at = seq;
+
+	if (old_count >= MAX_RANGES) {
+		memmove(x->ranges, x->ranges + 1, --old_count * sizeof(*x->ranges));
+		x->complete = false;
+	}
+	/* Each old range may be cut in three, and lie between gaps: build the new list from a copy. */
+	old = malloc((old_count + 1) * sizeof(*old));
+	if (!old || !reserve(x, 2 * old_count + 4)) {
+		free(old);
+		x->range_count = 0;
+		x->complete = false;
+		return;
+	}
+	memcpy(old, x->ranges, old_count * sizeof(*old));
+	for (i = 0; i < old_count && !seq_before(seq, old[i].end_seq); i++)
+		append(x->ranges, &n, old[i].seq, old[i].end_seq, old[i].count);
+	for (; i < old_count && seq_before(old[i].seq, end_seq); i++) {
+		uint32_t from = seq_before(old[i].seq, seq) ? seq : old[i].seq;
+		uint32_t to = seq_before(end_seq, old[i].end_seq) ? end_seq : old[i].end_seq;
+
+		append(x->ranges, &n, old[i].seq, from, old[i].count);
+		append(x->ranges, &n, at, from, base);
+		append(x->ranges, &n, from, to, old[i].count == UNKNOWN_COUNT ? UNKNOWN_COUNT : old[i].count + 1);
+		at = to;
+		if (seq_before(to, old[i].end_seq)) {
+			append(x->ranges, &n, to, old[i].end_seq, old[i].count);
+			i++;
+			break;
+		}
+	}
+	append(x->ranges, &n, at, end_seq, base);
+	for (; i < old_count; i++)
+		append(x->ranges, &n, old[i].seq, old[i].end_seq, old[i].count);
+	x->range_count = n;
+	free(old);
+}
+
+uint32_t flows_count(struct flows *f, const struct rec_flow *flow, const struct flows_attempt *a)
+{
+	struct flow *x = get(f, flow, a->total_before);
+	uint32_t count = UNKNOWN_COUNT;
+
+	if (!x)
+		return 0;
+	if (x->total_retrans != a->total_before) {
+		/* Attempts went by unseen: what we counted may be too little. */
+		x->range_count = 0;
+		x->complete = false;
+	}
+	prune(x, a->snd_una);
+	if (x->complete || a->never_before)
+		count = 0;
+	for (unsigned int i = 0; i < x->range_count; i++)
+		if (!seq_before(a->seq, x->ranges[i].seq) && seq_before(a->seq, x->ranges[i].end_seq))
+			count = x->ranges[i].count;
+	x->total_retrans = a->total_after;
+	if (a->transmitted)
+		note(x, a->seq, a->end_seq, x->complete || a->never_before ? 1 : UNKNOWN_COUNT);
+	return count == UNKNOWN_COUNT ? 0 : count + 1;
+}

@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * How often was this byte retransmitted? Remembers the retransmitted, not yet acknowledged ranges of each socket.
+ * Bounded: the least recently used sockets are forgotten, and then their counts are unknown rather than wrong.
+ */
+#ifndef REBPF_FLOWS_H
+#define REBPF_FLOWS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "../bpf/event.h"
+
+struct flows;
+
+struct flows *flows_new(unsigned int max_flows);
+void flows_free(struct flows *f);
+
+/*
+ * @total_before:  tcp_sock.total_retrans before the attempt: 0 proves that nothing was retransmitted before, and a
+ *                 number other than the one after our last attempt that we missed one.
+ * @total_after:   the same after it.
+ * @never_before:  the segment was not yet marked as retransmitted (TCPCB_EVER_RETRANS).
+ * @transmitted:   it was not refused.
+ */
+struct flows_attempt {
+	uint32_t seq, end_seq;
+	uint32_t snd_una;
+	uint32_t total_before, total_after;
+	bool never_before;
+	bool transmitted;
+};
+
+/* Which retransmission of the byte at @seq this is, counting from 1; 0: unknown. Notes it for the next. */
+uint32_t flows_count(struct flows *f, const struct rec_flow *flow, const struct flows_attempt *a);
+
+/* Sockets known now. */
+unsigned int flows_size(const struct flows *f);
+
+#endif

@@ -1,0 +1,78 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * One row per option (options.c). Whatever knows an option by more than its field in struct options reads it
+ * from here: the parser, --help (help.c) and its tests.
+ */
+#ifndef REBPF_OPTION_TABLE_H
+#define REBPF_OPTION_TABLE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "util.h"
+
+enum option_group {
+	GROUP_EVENTS,
+	GROUP_FILTER,
+	GROUP_OUTPUT,
+	GROUP_RECORD,
+	GROUP_STOP,
+	GROUP_HELP,
+	GROUP_COUNT
+};
+
+/* Names that a value is chosen from; the index is the value. */
+struct option_names {
+	const char *const *names;
+	unsigned int count;
+	uint32_t hidden; /* bit per index that cannot be chosen */
+	bool has_all;    /* "all" is a choice too */
+};
+
+/* What "all" sets in a field of bits, until the end of the command line. */
+#define OPTION_ALL_BIT (1u << 31)
+
+struct option_row;
+
+/* What the values of an option are. */
+struct option_type {
+	bool list; /* comma separated and repeatable: set() sees one item at a time */
+	/*
+	 * Stores a value at @slot, the field or the next free element of a list; @text is NULL for an option
+	 * without value. Errors as in parse.h. NULL: handled by options_parse() itself.
+	 */
+	int (*set)(const struct option_row *row, const char *text, void *slot);
+};
+
+struct option_row {
+	const struct option_type *type;
+	enum option_group group;
+	char letter;          /* 0: long only */
+	const char *name;
+	const char *value;    /* what --help calls its value, NULL: takes none */
+	const char *help;
+	const char *expected; /* ends the message about a bad value; not needed with @names */
+	const struct option_names *names;
+	uint32_t initial;     /* bits of @names that hold without the option */
+	unsigned int arg;     /* what the type wants to know besides: rule list, IP version */
+	bool hidden;          /* not in --help: for tests */
+	bool once;            /* giving it twice is a mistake, not a change of mind */
+	bool with_next;       /* --help has it on the line of the next row */
+	size_t field;         /* offset in struct options */
+
+	/* Lists only. Rows that share a counter share the list. */
+	size_t count_field;
+	unsigned int cap;
+	size_t size;          /* of an element */
+};
+
+extern const struct option_row option_table[];
+extern const unsigned int option_table_len;
+
+/* "text, json or none", @last being " or ". */
+void option_names_join(struct strbuf *b, const struct option_names *n, const char *last);
+/* What --help prints. */
+void option_help(struct strbuf *b);
+
+#endif

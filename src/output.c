@@ -1,0 +1,345 @@
+// SPDX-License-Identifier: MIT
+/*
+ * Writing without blocking on a descriptor that others share. By kind of descriptor:
+ *
+ *   file, device	write(): never waits for a reader.
+ *   pipe, terminal	opened again through /proc: a file description of our own, which may have O_NONBLOCK. Where
+ *			that fails (no /proc, no permission), poll() and then at most PIPE_BUF: a pipe that polls
+ *			writable takes that much at once. (A terminal may have room for less, and then blocks until
+ *			it has been read; another writer to the same pipe may take the room.)
+ *   socket		send() with MSG_DONTWAIT.
+ */
+#include "output.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "log.h"
+
+/* An early write once so much has come together: it is still in the CPU's cache then. */
+#define FLUSH_BYTES (64u << 10)
+/* With a full backlog, how many lines are discarded between two looks at the reader. */
+#define FULL_RETRY 64
+
+enum output_way { WAY_NULL, WAY_DIRECT, WAY_NONBLOCK, WAY_SOCKET, WAY_POLL };
+
+/*
+ * @own_fd:   the description of our own, or -1; @fd is then the same.
+ * @sent:     buf.data[0 .. sent) has been written.
+ * @line:     where the line that is being made begins.
+ * @flush_at: length of the backlog at which the next early write is due.
+ */
+struct output {
+	int fd;
+	int own_fd;
+	enum output_way way;
+	const char *what;
+	bool terminal;
+	int state;
+	struct strbuf buf;
+	size_t sent;
+	size_t line;
+	size_t flush_at;
+	unsigned int refused; /* lines since the last look at the reader */
+	uint64_t lines;
+	uint64_t lost;
+	uint64_t bytes;
+};
+
+static size_t backlog(const struct output *o)
+{
+	return o->buf.len - o->sent;
+}
+
+/* ---- open and close ---- */
+
+static int reopen_nonblock(int fd)
+{
+	struct strbuf path = {0};
+	int own;
+
+	strbuf_str(&path, "/proc/self/fd/");
+	strbuf_u64(&path, (uint64_t)fd);
+	if (path.failed) {
+		strbuf_free(&path);
+		return -1;
+	}
+	own = open(path.data, O_WRONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+	strbuf_free(&path);
+	return own;
+}
+
+static void choose_way(struct output *o, const struct stat *st)
+{
+	o->terminal = isatty(o->fd);
+	if (S_ISSOCK(st->st_mode)) {
+		o->way = WAY_SOCKET;
+		return;
+	}
+	if (!S_ISFIFO(st->st_mode) && !o->terminal) {
+		o->way = WAY_DIRECT;
+		return;
+	}
+	o->own_fd = reopen_nonblock(o->fd);
+	o->way = o->own_fd >= 0 ? WAY_NONBLOCK : WAY_POLL;
+	if (o->own_fd >= 0)
+		o->fd = o->own_fd;
+	else
+		log_debug("%s: %s; writing in small pieces instead", o->what, strerror(errno));
+}
+
+static struct output *output_new(int fd, const char *what)
+{
+	struct output *o = calloc(1, sizeof(*o));
+
+	if (!o)
+		return NULL;
+	o->fd = fd;
+	o->own_fd = -1;
+	o->what = what;
+	o->way = WAY_NULL;
+	o->flush_at = FLUSH_BYTES;
+	return o;
+}
+
+int output_open(struct output **out, int fd, const char *what)
+{
+	struct output *o;
+	struct stat st;
+
+	if (fstat(fd, &st))
+		return log_error(-errno, "%s: %s", what, strerror(errno));
+	o = output_new(fd, what);
+	if (!o)
+		return log_error(-ENOMEM, "%s: out of memory", what);
+	choose_way(o, &st);
+	*out = o;
+	return 0;
+}
+
+int output_open_null(struct output **out)
+{
+	struct output *o = output_new(-1, "none");
+
+	if (!o)
+		return log_error(-ENOMEM, "output: out of memory");
+	*out = o;
+	return 0;
+}
+
+void output_close(struct output *o)
+{
+	if (!o)
+		return;
+	if (o->own_fd >= 0)
+		close(o->own_fd);
+	strbuf_free(&o->buf);
+	free(o);
+}
+
+/* ---- the buffer ---- */
+
+static void discard_all(struct output *o)
+{
+	strbuf_reset(&o->buf);
+	o->sent = 0;
+	o->line = 0;
+	o->flush_at = FLUSH_BYTES;
+}
+
+/* Room at the front is given back once it is the larger part: each byte is moved once at most on average. */
+static void reclaim(struct output *o)
+{
+	size_t rest = backlog(o);
+
+	if (!rest) {
+		strbuf_reset(&o->buf);
+	} else if (o->sent >= rest) {
+		memmove(o->buf.data, o->buf.data + o->sent, rest + 1);
+		o->buf.len = rest;
+	} else {
+		return;
+	}
+	o->sent = 0;
+}
+
+static bool full(const struct output *o)
+{
+	return backlog(o) >= OUTPUT_BACKLOG_MAX;
+}
+
+struct strbuf *output_begin(struct output *o)
+{
+	if (o->state)
+		return NULL;
+	if (full(o)) {
+		if (o->refused++ % FULL_RETRY == 0)
+			output_flush(o);
+		if (o->state)
+			return NULL;
+		if (full(o)) {
+			o->lost++;
+			return NULL;
+		}
+	}
+	o->refused = 0;
+	o->line = o->buf.len;
+	return &o->buf;
+}
+
+void output_commit(struct output *o, unsigned int lines)
+{
+	if (o->buf.failed) {
+		/* Out of memory in the middle of a line: the line goes, those before it stay. */
+		o->buf.failed = false;
+		o->buf.len = o->line;
+		o->lost += lines;
+		return;
+	}
+	o->lines += lines;
+	if (backlog(o) >= o->flush_at)
+		output_flush(o);
+}
+
+/* ---- writing ---- */
+
+static bool polls_writable(int fd)
+{
+	struct pollfd p = { .fd = fd, .events = POLLOUT };
+
+	return poll(&p, 1, 0) > 0;
+}
+
+/* One write of up to @len bytes: how many it took, or a negative errno. */
+static ssize_t write_once(struct output *o, const char *data, size_t len)
+{
+	ssize_t n;
+
+	switch (o->way) {
+	case WAY_NULL:
+		return (ssize_t)len;
+	case WAY_SOCKET:
+		n = send(o->fd, data, len, MSG_DONTWAIT | MSG_NOSIGNAL);
+		break;
+	case WAY_POLL:
+		if (!polls_writable(o->fd))
+			return -EAGAIN;
+		n = write(o->fd, data, len < PIPE_BUF ? len : PIPE_BUF);
+		break;
+	default:
+		n = write(o->fd, data, len);
+		break;
+	}
+	return n < 0 ? -errno : n;
+}
+
+/* After an error that will not go away. */
+static void stop(struct output *o, int err)
+{
+	discard_all(o);
+	if (err == -EPIPE || err == -ECONNRESET || (o->terminal && err == -EIO))
+		o->state = 1;
+	else
+		o->state = log_error(err, "%s: %s", o->what, strerror(-err));
+}
+
+void output_flush(struct output *o)
+{
+	ssize_t n;
+
+	while (!o->state && backlog(o)) {
+		n = write_once(o, o->buf.data + o->sent, backlog(o));
+		if (n == -EINTR)
+			continue;
+		if (n == -EAGAIN)
+			break;
+		if (n < 0) {
+			stop(o, (int)n);
+			return;
+		}
+		o->sent += (size_t)n;
+		o->bytes += (uint64_t)n;
+	}
+	reclaim(o);
+	o->flush_at = backlog(o) + FLUSH_BYTES;
+}
+
+static uint64_t count_lines(const char *p, size_t len)
+{
+	const char *end = p + len;
+	uint64_t n = 0;
+
+	while (p < end && (p = memchr(p, '\n', (size_t)(end - p)))) {
+		n++;
+		p++;
+	}
+	return n;
+}
+
+void output_finish(struct output *o, unsigned int timeout_ms)
+{
+	uint64_t now = clock_mono_ns(), end = now + timeout_ms * NSEC_PER_MSEC;
+	struct pollfd p = { .fd = o->fd, .events = POLLOUT };
+	uint64_t lost;
+
+	for (;;) {
+		output_flush(o);
+		if (o->state || !backlog(o))
+			return;
+		now = clock_mono_ns();
+		if (now >= end)
+			break;
+		poll(&p, 1, (int)((end - now) / NSEC_PER_MSEC) + 1);
+	}
+	lost = count_lines(o->buf.data + o->sent, backlog(o));
+	o->lost += lost;
+	o->lines -= lost < o->lines ? lost : o->lines;
+	discard_all(o);
+}
+
+/* ---- state ---- */
+
+void output_check_closed(struct output *o)
+{
+	struct pollfd p = { .fd = o->fd };
+
+	/* Without a reader, or with one that cannot go away, there is nothing to ask. */
+	if (o->state || o->way == WAY_NULL || o->way == WAY_DIRECT)
+		return;
+	if (poll(&p, 1, 0) <= 0 || !(p.revents & (POLLERR | POLLHUP | POLLNVAL)))
+		return;
+	discard_all(o);
+	o->state = 1;
+}
+
+bool output_is_terminal(const struct output *o)
+{
+	return o->terminal;
+}
+
+int output_state(const struct output *o)
+{
+	return o->state;
+}
+
+uint64_t output_lines(const struct output *o)
+{
+	return o->lines;
+}
+
+uint64_t output_lost(const struct output *o)
+{
+	return o->lost;
+}
+
+uint64_t output_bytes(const struct output *o)
+{
+	return o->bytes;
+}

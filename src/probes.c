@@ -1,0 +1,243 @@
+// SPDX-License-Identifier: MIT
+#include "probes.h"
+
+#include <bpf/bpf.h>
+#include <bpf/libbpf.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "rebpf.skel.h"
+
+#include "log.h"
+
+#define MAX_LINKS 32
+
+struct probes {
+	struct rebpf *skel;
+	const struct plan *plan;
+	struct bpf_link *link[MAX_LINKS];
+	unsigned int link_count;
+};
+
+/* libbpf's messages, one level less important than it thinks: what it warns of, we explain ourselves. */
+static int print_libbpf(enum libbpf_print_level level, const char *fmt, va_list args)
+{
+	char line[4096];
+	size_t len;
+
+	if (log_get_level() < (level == LIBBPF_WARN ? LOG_DEBUG : LOG_TRACE))
+		return 0;
+	vsnprintf(line, sizeof(line), fmt, args);
+	for (len = strlen(line); len && line[len - 1] == '\n'; len--)
+		line[len - 1] = '\0';
+	if (level == LIBBPF_WARN)
+		log_debug("%s", line);
+	else
+		log_trace("%s", line);
+	return 0;
+}
+
+static bool has_role(const struct plan *plan, enum role r, const char *name)
+{
+	const struct candidate *c = plan->role[r].chosen;
+
+	return c && (!name || !strcmp(c->name, name));
+}
+
+static void configure(struct config *cfg, const struct plan *plan, const struct features *f, const struct options *o)
+{
+	cfg->has_entry = !!(plan->host_flags & HOST_ENTRY_HOOKS);
+	cfg->tp_has_err = has_role(plan, ROLE_ATTEMPT, "tracepoint-err");
+	cfg->drop_has_reason = has_role(plan, ROLE_DROP, "tracepoint-reason");
+	cfg->ip_version = o->ip_version;
+	cfg->heartbeat = has_role(plan, ROLE_TC, "clsact");
+	cfg->tick_us = 1000000 / f->hz;
+	cfg->addr_rules = o->addr_count;
+	cfg->port_rules = o->port_count;
+	memcpy(cfg->addr, o->addr, sizeof(cfg->addr));
+	memcpy(cfg->port, o->port, sizeof(cfg->port));
+}
+
+/* Opens the object with exactly the plan's programs turned on. */
+static int open_planned(struct rebpf **out, const struct plan *plan, const struct features *f, const struct options *o)
+{
+	LIBBPF_OPTS(bpf_object_open_opts, opts, .object_name = "rebpf", .btf_custom_path = o->btf_path);
+	struct rebpf *skel = rebpf__open_opts(&opts);
+
+	if (!skel)
+		return log_error(-errno, "cannot open the BPF object: %s", strerror(errno));
+	configure(&skel->rodata->cfg, plan, f, o);
+	for (int r = 0; r < ROLE_COUNT; r++) {
+		const struct candidate *c = plan->role[r].chosen;
+
+		for (int i = 0; c && i < CANDIDATE_MAX_PROGRAMS && c->programs[i]; i++) {
+			struct bpf_program *prog = bpf_object__find_program_by_name(skel->obj, c->programs[i]);
+
+			if (!prog) {
+				rebpf__destroy(skel);
+				return log_error(-ENOENT, "no BPF program '%s'", c->programs[i]);
+			}
+			bpf_program__set_autoload(prog, true);
+		}
+	}
+	*out = skel;
+	return 0;
+}
+
+static int load_failed(int err, const struct features *f)
+{
+	if (err == -EPERM || err == -EACCES)
+		return log_error(err,
+				 "the kernel (%s) refused a BPF program: %s; -v shows why (lockdown, a seccomp filter, missing capabilities?)",
+				 f->release, strerror(-err));
+	return log_error(err, "the kernel (%s) refused a BPF program: %s; -v shows the verifier's log", f->release,
+			 strerror(-err));
+}
+
+int probes_load(struct probes **out, struct plan *plan, const struct features *features, const struct options *options)
+{
+	struct probes *p;
+	int err;
+
+	libbpf_set_print(print_libbpf);
+	p = calloc(1, sizeof(*p));
+	if (!p)
+		return log_error(-ENOMEM, "out of memory");
+	p->plan = plan;
+	err = open_planned(&p->skel, plan, features, options);
+	if (!err) {
+		err = rebpf__load(p->skel);
+		if (err)
+			load_failed(err, features);
+	}
+	if (err) {
+		probes_close(p);
+		return err;
+	}
+	*out = p;
+	return 0;
+}
+
+static int keep_link(struct probes *p, struct bpf_link *link, const struct bpf_program *prog)
+{
+	if (!link)
+		return log_error(-errno, "cannot attach %s (%s): %s", bpf_program__name(prog),
+				 bpf_program__section_name(prog), strerror(errno));
+	if (p->link_count == MAX_LINKS) {
+		bpf_link__destroy(link);
+		return log_error(-E2BIG, "too many programs to attach");
+	}
+	p->link[p->link_count++] = link;
+	return 0;
+}
+
+static int attach_program(struct probes *p, struct bpf_program *prog, const struct features *f)
+{
+	enum bpf_prog_type type = bpf_program__type(prog);
+	int cgroup, err;
+
+	if (type == BPF_PROG_TYPE_SCHED_CLS || bpf_program__expected_attach_type(prog) == BPF_TRACE_ITER)
+		return 0; /* egress.c; probes_scan_owners */
+	if (type != BPF_PROG_TYPE_SOCK_OPS)
+		return keep_link(p, bpf_program__attach(prog), prog);
+	cgroup = open(f->cgroup2_path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (cgroup < 0)
+		return log_error(-errno, "cannot open %s: %s", f->cgroup2_path, strerror(errno));
+	err = keep_link(p, bpf_program__attach_cgroup(prog, cgroup), prog);
+	close(cgroup);
+	return err;
+}
+
+int probes_attach(struct probes *p, const struct features *features)
+{
+	struct bpf_program *prog;
+	int err = 0;
+
+	bpf_object__for_each_program(prog, p->skel->obj) {
+		if (!bpf_program__autoload(prog))
+			continue;
+		err = attach_program(p, prog, features);
+		if (err)
+			return err;
+		log_debug("attached %s (%s)", bpf_program__name(prog), bpf_program__section_name(prog));
+	}
+	return 0;
+}
+
+void probes_scan_owners(struct probes *p)
+{
+	struct bpf_program *prog = p->skel->progs.rebpf_scan;
+	struct bpf_link *link;
+	char byte[64];
+	int fd;
+
+	if (!bpf_program__autoload(prog))
+		return;
+	link = bpf_program__attach_iter(prog, NULL);
+	fd = link ? bpf_iter_create(bpf_link__fd(link)) : -1;
+	if (fd < 0)
+		log_warning("cannot list the sockets that processes hold: %s", strerror(errno));
+	while (fd >= 0 && (read(fd, byte, sizeof(byte)) > 0 || errno == EAGAIN))
+		;
+	if (fd >= 0)
+		close(fd);
+	bpf_link__destroy(link);
+}
+
+int probes_tc_fd(const struct probes *p)
+{
+	return p->plan->role[ROLE_TC].chosen ? bpf_program__fd(p->skel->progs.rebpf_tc_egress) : -1;
+}
+
+static const struct bpf_map *ring_map(const struct probes *p, enum record_ring ring)
+{
+	return ring == RING_CONTROL ? p->skel->maps.ring_control : NULL;
+}
+
+int probes_ring_fd(const struct probes *p, enum record_ring ring)
+{
+	const struct bpf_map *map = ring_map(p, ring);
+
+	return map ? bpf_map__fd(map) : -1;
+}
+
+size_t probes_ring_bytes(const struct probes *p, enum record_ring ring)
+{
+	const struct bpf_map *map = ring_map(p, ring);
+
+	return map ? bpf_map__max_entries(map) : 0;
+}
+
+struct shared *probes_shared(struct probes *p)
+{
+	return &p->skel->bss->shared;
+}
+
+uint64_t probes_skipped_runs(const struct probes *p)
+{
+	struct bpf_program *prog;
+	uint64_t sum = 0;
+
+	bpf_object__for_each_program(prog, p->skel->obj) {
+		struct bpf_prog_info info = {};
+		__u32 len = sizeof(info);
+
+		if (bpf_program__autoload(prog) && !bpf_obj_get_info_by_fd(bpf_program__fd(prog), &info, &len))
+			sum += info.recursion_misses;
+	}
+	return sum;
+}
+
+void probes_close(struct probes *p)
+{
+	if (!p)
+		return;
+	for (unsigned int i = 0; i < p->link_count; i++)
+		bpf_link__destroy(p->link[i]);
+	rebpf__destroy(p->skel);
+	free(p);
+}

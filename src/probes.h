@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: MIT */
+/* Turns a plan into loaded and attached BPF programs. */
+#ifndef REBPF_PROBES_H
+#define REBPF_PROBES_H
+
+#include "../bpf/config.h"
+#include "plan.h"
+
+struct probes;
+
+/*
+ * Loads what the plan chose, configured by @options. A role whose programs the kernel refuses after all is left out
+ * with a warning, and @plan says so, unless retransmissions could not be seen without it.
+ * Negative errno with its message; -EPERM, -EACCES or -ENOTSUP: this kernel or these privileges cannot do it.
+ */
+int probes_load(struct probes **out, struct plan *plan, const struct features *features, const struct options *options);
+
+/* Attaches everything but the classifier (see egress.h). Negative errno with its message. */
+int probes_attach(struct probes *p, const struct features *features);
+
+/* Notes the owners of the sockets that processes already hold. A failure is a warning. */
+void probes_scan_owners(struct probes *p);
+
+/* The classifier's program, -1 if the plan has none. */
+int probes_tc_fd(const struct probes *p);
+int probes_ring_fd(const struct probes *p, enum record_ring ring);
+size_t probes_ring_bytes(const struct probes *p, enum record_ring ring);
+
+/* The words shared with the programs. */
+struct shared *probes_shared(struct probes *p);
+
+/* Runs of our programs that the kernel skipped because the program was already running on that CPU (5.12+). */
+uint64_t probes_skipped_runs(const struct probes *p);
+
+/* Detaches and frees everything. NULL is fine. */
+void probes_close(struct probes *p);
+
+#endif

@@ -1,0 +1,394 @@
+// SPDX-License-Identifier: MIT
+/* The text buffer, its printers, clocks and files. The printers make up most of a line's cost: no printf here. */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "util.h"
+
+#define STRBUF_MIN_CAP 256
+#define SEC_PER_DAY 86400
+
+static const char digit_pairs[] =
+	"00010203040506070809101112131415161718192021222324252627282930313233343536373839404142434445464748"
+	"4950515253545556575859606162636465666768697071727374757677787980818283848586878889909192939495969798"
+	"99";
+static const char hex_digits[] = "0123456789abcdef";
+
+/* ---- the buffer ---- */
+
+void strbuf_free(struct strbuf *b)
+{
+	free(b->data);
+	memset(b, 0, sizeof(*b));
+}
+
+void strbuf_reset(struct strbuf *b)
+{
+	b->len = 0;
+	b->failed = false;
+	if (b->data)
+		b->data[0] = '\0';
+}
+
+char *strbuf_grow(struct strbuf *b, size_t n)
+{
+	size_t cap = b->cap ? b->cap : STRBUF_MIN_CAP;
+	char *data;
+
+	/* Once short, always short: text after a gap would read as if nothing were missing. */
+	if (b->failed)
+		return NULL;
+	b->failed = true;
+	if (n > SIZE_MAX / 4 || b->len > SIZE_MAX / 4)
+		return NULL;
+	while (cap - b->len <= n)
+		cap *= 2;
+	data = realloc(b->data, cap);
+	if (!data)
+		return NULL;
+	b->failed = false;
+	b->data = data;
+	b->cap = cap;
+	return data + b->len;
+}
+
+void strbuf_pad_to(struct strbuf *b, size_t start, size_t width)
+{
+	size_t have = b->len > start ? b->len - start : 0;
+	size_t n = have < width ? width - have : 0;
+	char *p = n ? strbuf_room(b, n) : NULL;
+
+	if (!p)
+		return;
+	memset(p, ' ', n);
+	strbuf_end(b, p + n);
+}
+
+/* ---- numbers ---- */
+
+static inline unsigned int count_digits(uint64_t v)
+{
+	static const uint64_t power[] = {
+		0ULL, 10ULL, 100ULL, 1000ULL, 10000ULL, 100000ULL, 1000000ULL, 10000000ULL, 100000000ULL,
+		1000000000ULL, 10000000000ULL, 100000000000ULL, 1000000000000ULL, 10000000000000ULL,
+		100000000000000ULL, 1000000000000000ULL, 10000000000000000ULL, 100000000000000000ULL,
+		1000000000000000000ULL, 10000000000000000000ULL,
+	};
+	/* 1233 / 4096 is just above log10(2): one digit short at most, and the table tells. */
+	unsigned int t = (64 - (unsigned int)__builtin_clzll(v | 1)) * 1233 >> 12;
+
+	return t + (v >= power[t]);
+}
+
+/* Exactly @n decimal digits of @v, leading zeros included, that end before @end. */
+static inline void put_digits(char *end, uint64_t v, unsigned int n)
+{
+	for (; n >= 2; n -= 2) {
+		end -= 2;
+		memcpy(end, digit_pairs + v % 100 * 2, 2);
+		v /= 100;
+	}
+	if (n)
+		end[-1] = (char)('0' + v % 10);
+}
+
+static inline char *put_2(char *p, unsigned int v)
+{
+	memcpy(p, digit_pairs + v * 2, 2);
+	return p + 2;
+}
+
+void strbuf_pad0(struct strbuf *b, uint64_t v, unsigned int digits)
+{
+	unsigned int need = count_digits(v);
+	unsigned int n = digits > need ? digits : need;
+	char *p = strbuf_room(b, n);
+
+	if (!p)
+		return;
+	put_digits(p + n, v, n);
+	strbuf_end(b, p + n);
+}
+
+void strbuf_u64(struct strbuf *b, uint64_t v)
+{
+	strbuf_pad0(b, v, 1);
+}
+
+void strbuf_s64(struct strbuf *b, int64_t v)
+{
+	if (v < 0)
+		strbuf_char(b, '-');
+	/* Negated as unsigned: the smallest number has no positive counterpart. */
+	strbuf_pad0(b, v < 0 ? -(uint64_t)v : (uint64_t)v, 1);
+}
+
+static inline char *put_hex(char *p, uint64_t v)
+{
+	int shift = (63 - __builtin_clzll(v | 1)) & ~3;
+
+	for (; shift >= 0; shift -= 4)
+		*p++ = hex_digits[v >> shift & 0xf];
+	return p;
+}
+
+void strbuf_hex(struct strbuf *b, uint64_t v)
+{
+	char *p = strbuf_room(b, 18);
+
+	if (!p)
+		return;
+	*p++ = '0';
+	*p++ = 'x';
+	strbuf_end(b, put_hex(p, v));
+}
+
+/* ---- text from outside ---- */
+
+void strbuf_escaped(struct strbuf *b, const char *s, size_t max, bool one_word)
+{
+	size_t len = strnlen(s, max), i;
+	char *p = strbuf_room(b, len > SIZE_MAX / 8 ? SIZE_MAX : len * 4);
+
+	if (!p)
+		return;
+	for (i = 0; i < len; i++) {
+		unsigned char c = (unsigned char)s[i];
+
+		if (c > ' ' && c < 0x7f && c != '\\') {
+			*p++ = (char)c;
+		} else if (c == ' ' && !one_word) {
+			*p++ = ' ';
+		} else {
+			*p++ = '\\';
+			*p++ = 'x';
+			*p++ = hex_digits[c >> 4];
+			*p++ = hex_digits[c & 0xf];
+		}
+	}
+	strbuf_end(b, p);
+}
+
+/* ---- addresses ---- */
+
+static char *put_quad(char *p, const uint8_t *a)
+{
+	unsigned int i, n;
+
+	for (i = 0; i < 4; i++) {
+		n = 1 + (a[i] >= 10) + (a[i] >= 100);
+		put_digits(p + n, a[i], n);
+		p += n;
+		*p++ = '.';
+	}
+	return p - 1;
+}
+
+/* The longest run of zero words, the first of equals, is what "::" stands for; a single word is no run. */
+static void find_zero_run(const uint16_t *w, int *start, int *len)
+{
+	int i, run = 0;
+
+	*start = -1;
+	*len = 1;
+	for (i = 0; i < 8; i++) {
+		run = w[i] ? 0 : run + 1;
+		if (run > *len) {
+			*len = run;
+			*start = i - run + 1;
+		}
+	}
+}
+
+/* RFC 5952; the last four bytes as a quad where inet_ntop has it: v4-mapped and the old v4-compatible. */
+static char *put_addr6(char *p, const uint8_t *a)
+{
+	int i, start, len, words = 8;
+	uint16_t w[8];
+
+	for (i = 0; i < 8; i++)
+		w[i] = (uint16_t)(a[2 * i] << 8 | a[2 * i + 1]);
+	find_zero_run(w, &start, &len);
+	if (start == 0 && (len == 6 || (len == 5 && w[5] == 0xffff)))
+		words = 6;
+	for (i = 0; i < words; i++) {
+		if (i == start) {
+			*p++ = ':';
+			*p++ = ':';
+			i += len - 1;
+			continue;
+		}
+		if (i && p[-1] != ':')
+			*p++ = ':';
+		p = put_hex(p, w[i]);
+	}
+	if (words == 8)
+		return p;
+	if (p[-1] != ':')
+		*p++ = ':';
+	return put_quad(p, a + 12);
+}
+
+void strbuf_addr(struct strbuf *b, const uint8_t addr[16], int ip_version)
+{
+	char *p = strbuf_room(b, 46);
+
+	if (!p)
+		return;
+	strbuf_end(b, ip_version == 6 ? put_addr6(p, addr) : put_quad(p, addr));
+}
+
+/* ---- time ---- */
+
+static char *put_time_of_day(char *p, unsigned int sec)
+{
+	p = put_2(p, sec / 3600);
+	*p++ = ':';
+	p = put_2(p, sec / 60 % 60);
+	*p++ = ':';
+	return put_2(p, sec % 60);
+}
+
+/* Proleptic Gregorian date. Counted in years that begin with March, so that the leap day comes last. */
+static char *put_date(char *p, uint64_t days)
+{
+	uint64_t d = days + 719468; /* days from 0000-03-01 to 1970-01-01 */
+	uint64_t era = d / 146097;  /* of 400 years */
+	unsigned int doe = (unsigned int)(d % 146097);
+	unsigned int yoe = (doe - doe / 1460 + doe / 36524 - doe / 146096) / 365;
+	unsigned int doy = doe - (365 * yoe + yoe / 4 - yoe / 100);
+	unsigned int march = (5 * doy + 2) / 153;
+	unsigned int day = doy - (153 * march + 2) / 5 + 1;
+	unsigned int month = march < 10 ? march + 3 : march - 9;
+	unsigned int year = (unsigned int)(era * 400) + yoe + (month <= 2);
+
+	p = put_2(p, year / 100);
+	p = put_2(p, year % 100);
+	*p++ = '-';
+	p = put_2(p, month);
+	*p++ = '-';
+	return put_2(p, day);
+}
+
+void strbuf_rfc3339(struct strbuf *b, uint64_t wall_ns)
+{
+	uint64_t sec = wall_ns / NSEC_PER_SEC;
+	char *p = strbuf_room(b, 30);
+
+	if (!p)
+		return;
+	p = put_date(p, sec / SEC_PER_DAY);
+	*p++ = 'T';
+	p = put_time_of_day(p, (unsigned int)(sec % SEC_PER_DAY));
+	*p++ = '.';
+	put_digits(p + 9, wall_ns % NSEC_PER_SEC, 9);
+	p[9] = 'Z';
+	strbuf_end(b, p + 10);
+}
+
+/*
+ * Seconds east of UTC at @sec. Asked once a minute: localtime_r costs more than the rest of a line, and no zone
+ * has changed its clock inside a minute of UTC since 1972 (the zone database), so daylight saving is exact.
+ */
+static long local_offset(uint64_t sec)
+{
+	static _Thread_local uint64_t cached_minute = UINT64_MAX;
+	static _Thread_local long cached_offset;
+	time_t t = (time_t)sec;
+	struct tm tm;
+
+	if (sec / 60 == cached_minute)
+		return cached_offset;
+	cached_offset = localtime_r(&t, &tm) ? tm.tm_gmtoff : 0;
+	cached_minute = sec / 60;
+	return cached_offset;
+}
+
+void strbuf_clock(struct strbuf *b, uint64_t wall_ns, bool utc)
+{
+	uint64_t sec = wall_ns / NSEC_PER_SEC;
+	long offset = utc ? 0 : local_offset(sec);
+	char *p = strbuf_room(b, 15);
+
+	if (!p)
+		return;
+	/* A day is added first: west of Greenwich the sum may be before 1970. */
+	p = put_time_of_day(p, (unsigned int)((sec + SEC_PER_DAY + (uint64_t)offset) % SEC_PER_DAY));
+	*p++ = '.';
+	put_digits(p + 6, wall_ns % NSEC_PER_SEC / 1000, 6);
+	strbuf_end(b, p + 6);
+}
+
+static uint64_t clock_ns(clockid_t id)
+{
+	struct timespec ts;
+
+	clock_gettime(id, &ts);
+	return (uint64_t)ts.tv_sec * NSEC_PER_SEC + (uint64_t)ts.tv_nsec;
+}
+
+uint64_t clock_mono_ns(void)
+{
+	return clock_ns(CLOCK_MONOTONIC);
+}
+
+void clock_pair(uint64_t *mono_ns, uint64_t *wall_ns)
+{
+	uint64_t before, wall, after, best = UINT64_MAX;
+	int i;
+
+	for (i = 0; i < 8; i++) {
+		before = clock_ns(CLOCK_MONOTONIC);
+		wall = clock_ns(CLOCK_REALTIME);
+		after = clock_ns(CLOCK_MONOTONIC);
+		if (after - before >= best)
+			continue;
+		best = after - before;
+		*mono_ns = before + best / 2;
+		*wall_ns = wall;
+	}
+}
+
+/* ---- files ---- */
+
+static int read_all(int fd, struct strbuf *b)
+{
+	char chunk[16384];
+	ssize_t n;
+
+	for (;;) {
+		n = read(fd, chunk, sizeof(chunk));
+		if (n == 0)
+			break;
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0)
+			return -errno;
+		strbuf_add(b, chunk, (size_t)n);
+	}
+	strbuf_add(b, "", 0); /* an empty file is an empty string, not NULL */
+	return b->failed ? -ENOMEM : 0;
+}
+
+int read_file(const char *path, char **data, size_t *len)
+{
+	int fd = open(path, O_RDONLY | O_CLOEXEC), err;
+	struct strbuf b = {0};
+
+	if (fd < 0)
+		return -errno;
+	err = read_all(fd, &b);
+	close(fd);
+	if (err) {
+		strbuf_free(&b);
+		return err;
+	}
+	*data = b.data;
+	if (len)
+		*len = b.len;
+	return 0;
+}
