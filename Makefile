@@ -15,9 +15,9 @@ ifeq ($(DEVELOPER),1)
 WARN += -Werror
 endif
 ALL_CFLAGS := -std=gnu11 $(WARN) -D_GNU_SOURCE -DREBPF_VERSION='"$(VERSION)"' -iquote $(B) -iquote src $(CFLAGS)
-# -fms-extensions: the header has anonymous members of named types, as the kernel does since 6.19.
+
 BPF_CFLAGS := -g -O2 -target bpf -D__TARGET_ARCH_$(ARCH) -Wall -Wextra -Werror -Wno-unused-parameter \
-	-fms-extensions -Wno-microsoft-anon-tag -Wno-missing-declarations -Ivmlinux/$(ARCH) -Ibpf
+	 -Ivmlinux/$(ARCH) -Ibpf
 LIBS := -lbpf -lelf -lz -levent_core
 
 BPF_SRC := $(wildcard bpf/*.bpf.c)

@@ -43,6 +43,7 @@ struct correlate {
 	struct names *names;
 	struct open *bucket[BUCKETS];
 	struct open *pool, *free;
+	unsigned int pool_used, pool_size; /* memory is touched only as it is needed */
 	struct open_list open, finished;
 	uint32_t host_flags;
 	bool has_reasons;
@@ -118,11 +119,12 @@ static struct open *begin(struct correlate *c, uint64_t sk, uint64_t skb, uint64
 {
 	struct open *o;
 
-	if (!c->free) {
-		if (!c->open.oldest)
-			return NULL;
+	if (!c->free && c->pool_used < c->pool_size)
+		release(c, &c->pool[c->pool_used++]);
+	if (!c->free && c->open.oldest)
 		abandon(c, c->open.oldest);
-	}
+	if (!c->free)
+		return NULL;
 	o = c->free;
 	c->free = o->next;
 	memset(&o->a, 0, offsetof(struct attempt, hop));
@@ -254,7 +256,7 @@ static void emit(struct correlate *c, struct attempt *a)
 
 /* ---- records ---- */
 
-static void on_entry(struct correlate *c, const struct rec_rtx_entry *e)
+static void take_entry(struct correlate *c, const struct rec_rtx_entry *e)
 {
 	bool late = e->bits & RTX_BIT_LATE;
 	struct open *o = find(c, e->flow.sk);
@@ -266,8 +268,10 @@ static void on_entry(struct correlate *c, const struct rec_rtx_entry *e)
 	}
 	if (!o)
 		o = begin(c, e->flow.sk, e->skb, e->h.ts_ns);
-	if (!o)
+	if (!o) {
+		c->stats.incomplete++;
 		return;
+	}
 	o->a.has_entry = true;
 	o->a.entry = *e;
 	o->a.skb = e->skb;
@@ -297,7 +301,7 @@ static struct open *open_for_copy(struct correlate *c, const struct rec_copy *co
 	return o;
 }
 
-static void on_tc(struct correlate *c, const struct rec_rtx_tc *t)
+static void take_tc(struct correlate *c, const struct rec_rtx_tc *t)
 {
 	struct open *o = open_for_copy(c, &t->c, t->h.ts_ns);
 
@@ -307,7 +311,7 @@ static void on_tc(struct correlate *c, const struct rec_rtx_tc *t)
 	o->a.hop[o->a.hop_count++].queued = false;
 }
 
-static void on_queued(struct correlate *c, const struct rec_rtx_queued *q)
+static void take_queued(struct correlate *c, const struct rec_rtx_queued *q)
 {
 	struct open *o = find(c, q->sk);
 
@@ -324,7 +328,7 @@ static void on_queued(struct correlate *c, const struct rec_rtx_queued *q)
 	o->a.queued_unwatched = true;
 }
 
-static void on_drop(struct correlate *c, const struct rec_rtx_drop *d)
+static void take_drop(struct correlate *c, const struct rec_rtx_drop *d)
 {
 	struct open *o = open_for_copy(c, &d->c, d->h.ts_ns);
 
@@ -347,7 +351,7 @@ static void keep_own_copies(struct attempt *a)
 	a->drop_count = drops;
 }
 
-static void on_exit(struct correlate *c, const struct rec_rtx_exit *x)
+static void take_exit(struct correlate *c, const struct rec_rtx_exit *x)
 {
 	struct open *o = find(c, x->sk);
 
@@ -376,7 +380,7 @@ static void release_finished(struct correlate *c, uint64_t until_ns)
 	}
 }
 
-static void on_tick(struct correlate *c, const struct rec_tick *t)
+static void take_tick(struct correlate *c, const struct rec_tick *t)
 {
 	c->stats.missed = t->missed;
 	c->last_ns = t->h.ts_ns;
@@ -388,7 +392,7 @@ static void on_tick(struct correlate *c, const struct rec_tick *t)
 		abandon(c, c->open.oldest);
 }
 
-static void on_netns(struct correlate *c, const struct rec_netns *n)
+static void take_netns(struct correlate *c, const struct rec_netns *n)
 {
 	for (unsigned int i = 0; i < c->netns_count; i++) {
 		if (c->netns[i].inum == n->netns) {
@@ -401,7 +405,7 @@ static void on_netns(struct correlate *c, const struct rec_netns *n)
 		c->netns[c->netns_count++] = (struct netns_state){ n->netns, n->watched };
 }
 
-static void on_host(struct correlate *c, const struct rec_host *h)
+static void take_host(struct correlate *c, const struct rec_host *h)
 {
 	c->host_flags = h->flags;
 	c->first_ns = h->armed_ns;
@@ -411,22 +415,22 @@ void correlate_record(struct correlate *c, const union record *r)
 {
 	switch (r->h.kind) {
 	case REC_RTX_ENTRY:
-		on_entry(c, &r->rec_rtx_entry);
+		take_entry(c, &r->rec_rtx_entry);
 		break;
 	case REC_RTX_TC:
-		on_tc(c, &r->rec_rtx_tc);
+		take_tc(c, &r->rec_rtx_tc);
 		break;
 	case REC_RTX_QUEUED:
-		on_queued(c, &r->rec_rtx_queued);
+		take_queued(c, &r->rec_rtx_queued);
 		break;
 	case REC_RTX_DROP:
-		on_drop(c, &r->rec_rtx_drop);
+		take_drop(c, &r->rec_rtx_drop);
 		break;
 	case REC_RTX_EXIT:
-		on_exit(c, &r->rec_rtx_exit);
+		take_exit(c, &r->rec_rtx_exit);
 		break;
 	case REC_HOST:
-		on_host(c, &r->rec_host);
+		take_host(c, &r->rec_host);
 		break;
 	case REC_CLOCK:
 		c->clock_offset = r->rec_clock.wall_ns - r->rec_clock.mono_ns;
@@ -442,14 +446,14 @@ void correlate_record(struct correlate *c, const union record *r)
 		c->owner = (struct owner_note){ r->rec_owner_found.sk, r->rec_owner_found.owner };
 		break;
 	case REC_NETNS:
-		on_netns(c, &r->rec_netns);
+		take_netns(c, &r->rec_netns);
 		break;
 	case REC_LOSS:
 		if (r->rec_loss.ring < RING_COUNT)
 			c->stats.lost[r->rec_loss.ring] += r->rec_loss.count;
 		break;
 	case REC_TICK:
-		on_tick(c, &r->rec_tick);
+		take_tick(c, &r->rec_tick);
 		break;
 	}
 }
@@ -497,8 +501,7 @@ struct correlate *correlate_new(unsigned int max_open, unsigned int max_flows, c
 		correlate_free(c);
 		return NULL;
 	}
-	for (unsigned int i = 0; i < max_open; i++)
-		release(c, &c->pool[i]);
+	c->pool_size = max_open;
 	return c;
 }
 

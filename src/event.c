@@ -156,9 +156,9 @@ const char *tc_verdict_name(int verdict)
 		"TC_ACT_UNSPEC", "TC_ACT_OK",	  "TC_ACT_RECLASSIFY", "TC_ACT_SHOT",	  "TC_ACT_PIPE",
 		"TC_ACT_STOLEN", "TC_ACT_QUEUED", "TC_ACT_REPEAT",     "TC_ACT_REDIRECT", "TC_ACT_TRAP",
 	};
-	int index = verdict + 1;
+	unsigned int index = (unsigned int)verdict + 1;
 
-	return index >= 0 && index < (int)ARRAY_SIZE(names) ? names[index] : NULL;
+	return index < ARRAY_SIZE(names) ? names[index] : NULL;
 }
 
 const char *tcp_state_name(uint8_t state)

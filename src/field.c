@@ -30,6 +30,16 @@ static void put_location(struct strbuf *b, const struct field_location *l, const
 	}
 }
 
+static void put_lead(struct strbuf *b, const char lead[FIELD_LEAD_MAX], size_t len)
+{
+	char *p = strbuf_room(b, FIELD_LEAD_MAX);
+
+	if (!p)
+		return;
+	memcpy(p, lead, FIELD_LEAD_MAX);
+	strbuf_end(b, p + len);
+}
+
 /* ---- text ---- */
 
 static struct visitor_text *as_text(struct visitor *v)
@@ -44,7 +54,7 @@ static struct strbuf *text_lead(struct visitor *v, const struct field *f)
 	if (f->place == PLACE_ELEMENT && t->first)
 		t->first = false;
 	else
-		strbuf_add(t->out, f->text, f->text_len);
+		put_lead(t->out, f->text, f->text_len);
 	return t->out;
 }
 
@@ -226,12 +236,13 @@ static struct visitor_json *as_json(struct visitor *v)
 	return (struct visitor_json *)v;
 }
 
-/* The comma that the key begins with is left out for a first member. */
 static struct strbuf *json_key(struct visitor *v, const struct field *f)
 {
 	struct visitor_json *j = as_json(v);
 
-	strbuf_add(j->out, f->json + j->first, (size_t)f->json_len - j->first);
+	if (!j->first)
+		strbuf_char(j->out, ',');
+	put_lead(j->out, f->json, f->json_len);
 	j->first = false;
 	return j->out;
 }

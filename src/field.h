@@ -52,12 +52,15 @@ enum field_place {
 	PLACE_ELEMENT, /* of a list: "," between two of them */
 };
 
+/* Longest lead. A lead is copied with its padding, since a copy of constant length is a few instructions. */
+#define FIELD_LEAD_MAX 32
+
 /* Only the FIELD* macros below make one. Both formats' leads are put together at compile time. */
 struct field {
-	const char *name; /* JSON, metrics */
-	const char *key;  /* text */
-	const char *json; /* ,"name": */
-	const char *text; /* " key=", a part's lead, "(" or "," */
+	const char *name;	   /* JSON, metrics */
+	const char *key;	   /* text */
+	char json[FIELD_LEAD_MAX]; /* "name": */
+	char text[FIELD_LEAD_MAX]; /* " key=", a part's lead, "(" or "," */
 	uint8_t json_len, text_len;
 	uint8_t strip; /* so many leading bytes of a field_name() are not shown in text */
 	uint8_t place; /* enum field_place */
@@ -70,16 +73,17 @@ struct field {
 			.name = n, .key = k, .json = j, .json_len = sizeof(j) - 1, .text = t,                 \
 			.text_len = sizeof(t) - 1, .strip = st, .place = pl, .show = sh,                      \
 		};                                                                                            \
+		_Static_assert(sizeof(j) <= FIELD_LEAD_MAX && sizeof(t) <= FIELD_LEAD_MAX, "long name: " n);  \
 		&field_row;                                                                                   \
 	})
-#define FIELD_AS(n, k, show) FIELD_ROW(n, k, ",\"" n "\":", " " k "=", show, PLACE_WORD, 0)
+#define FIELD_AS(n, k, show) FIELD_ROW(n, k, "\"" n "\":", " " k "=", show, PLACE_WORD, 0)
 #define FIELD(n, show) FIELD_AS(n, n, show)
-#define FIELD_PART(n, lead, show) FIELD_ROW(n, n, ",\"" n "\":", lead, show, PLACE_PART, 0)
+#define FIELD_PART(n, lead, show) FIELD_ROW(n, n, "\"" n "\":", lead, show, PLACE_PART, 0)
 /* A part of which text leaves out the prefix that all its values share. */
 #define FIELD_PART_STRIP(n, lead, prefix, show)                                                               \
-	FIELD_ROW(n, n, ",\"" n "\":", lead, show, PLACE_PART, sizeof(prefix) - 1)
-#define FIELD_NOTE(n, show) FIELD_ROW(n, n, ",\"" n "\":", "(", show, PLACE_NOTE, 0)
-#define FIELD_ELEMENT FIELD_ROW("", "", ",", ",", SHOW_ALWAYS, PLACE_ELEMENT, 0)
+	FIELD_ROW(n, n, "\"" n "\":", lead, show, PLACE_PART, sizeof(prefix) - 1)
+#define FIELD_NOTE(n, show) FIELD_ROW(n, n, "\"" n "\":", "(", show, PLACE_NOTE, 0)
+#define FIELD_ELEMENT FIELD_ROW("", "", "", ",", SHOW_ALWAYS, PLACE_ELEMENT, 0)
 
 /* How a word of a closed list looks on a terminal with colour. */
 enum field_tone { TONE_NONE, TONE_NOTICE, TONE_BAD };

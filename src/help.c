@@ -2,11 +2,11 @@
 /*
  * --help, from the option table:
  *
- *   -P, --port N[-M]             port of either end
+ *   -P, --port N[-M]               port of either end
  */
 #include "option_table.h"
 
-#define HELP_COLUMN 31
+#define HELP_COLUMN 33
 #define HELP_WIDTH 79
 
 static const char *const group_titles[] = {
@@ -76,6 +76,7 @@ static const struct option_row *add_option(struct strbuf *b, const struct option
 {
 	struct strbuf text = {0};
 	size_t start = b->len;
+	uint32_t initial;
 	unsigned int i;
 
 	add_spelling(b, row, true);
@@ -95,13 +96,14 @@ static const struct option_row *add_option(struct strbuf *b, const struct option
 		strbuf_str(&text, ": ");
 		option_names_join(&text, row->names, ", ");
 	}
-	for (i = 0; row->initial && i < row->names->count; i++) {
-		if (row->initial & 1u << i && is_choice(row->names, i)) {
-			strbuf_str(&text, row->initial & ((1u << i) - 1) ? "," : " (default: ");
-			strbuf_str(&text, row->names->names[i]);
-		}
+	initial = row->names ? row->initial & ~row->names->hidden : 0;
+	for (i = 0; initial >> i; i++) {
+		if (!(initial >> i & 1))
+			continue;
+		strbuf_str(&text, initial & ((1u << i) - 1) ? ", " : " (default: ");
+		strbuf_str(&text, row->names->names[i]);
 	}
-	if (row->initial)
+	if (initial)
 		strbuf_char(&text, ')');
 	add_wrapped(b, start, text.data ? text.data : "");
 	strbuf_free(&text);
@@ -110,7 +112,7 @@ static const struct option_row *add_option(struct strbuf *b, const struct option
 
 void option_help(struct strbuf *b)
 {
-	const struct option_row *row, *end = option_table + option_table_len;
+	const struct option_row *row, *end = option_table + OPTION_TABLE_LEN;
 	unsigned int g;
 
 	strbuf_str(b, "Usage: rebpf [OPTIONS]\n"

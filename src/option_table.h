@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * One row per option (options.c). Whatever knows an option by more than its field in struct options reads it
- * from here: the parser, --help (help.c) and its tests.
+ * One row per option. Whatever knows an option by more than its field in struct options reads it from here: the
+ * parser (options.c), --help (help.c) and their tests.
  */
 #ifndef REBPF_OPTION_TABLE_H
 #define REBPF_OPTION_TABLE_H
@@ -11,6 +11,42 @@
 #include <stdint.h>
 
 #include "util.h"
+
+/* In the order of --help. */
+enum option_id {
+	OPTION_EVENTS,
+	OPTION_ADDR,
+	OPTION_SADDR,
+	OPTION_DADDR,
+	OPTION_PORT,
+	OPTION_SPORT,
+	OPTION_DPORT,
+	OPTION_PID,
+	OPTION_COMM,
+	OPTION_CGROUP,
+	OPTION_NETNS,
+	OPTION_INTERFACE,
+	OPTION_IPV4,
+	OPTION_IPV6,
+	OPTION_TYPE,
+	OPTION_CAUSE,
+	OPTION_REASON,
+	OPTION_OUTPUT,
+	OPTION_COLOR,
+	OPTION_UTC,
+	OPTION_QUIET,
+	OPTION_VERBOSE,
+	OPTION_WRITE,
+	OPTION_READ,
+	OPTION_DURATION,
+	OPTION_COUNT,
+	OPTION_CHECK,
+	OPTION_HELP,
+	OPTION_VERSION,
+	OPTION_FORCE,
+	OPTION_BTF,
+	OPTION_TABLE_LEN
+};
 
 enum option_group {
 	GROUP_EVENTS,
@@ -67,8 +103,7 @@ struct option_row {
 	size_t size;          /* of an element */
 };
 
-extern const struct option_row option_table[];
-extern const unsigned int option_table_len;
+extern const struct option_row option_table[OPTION_TABLE_LEN];
 
 /* "text, json or none", @last being " or ". */
 void option_names_join(struct strbuf *b, const struct option_names *n, const char *last);

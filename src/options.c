@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: MIT
+/* From argv to struct options. Every failure is one line on stderr, written where it is found. */
 #include <errno.h>
 #include <getopt.h>
 #include <stdio.h>
@@ -9,202 +10,332 @@
 #include "log.h"
 #include "option_table.h"
 #include "options.h"
-#include "parse.h"
 #include "util.h"
 
 #ifndef REBPF_VERSION
 #define REBPF_VERSION "0.1.0"
 #endif
 
-#define ECHO_MAX 100 /* bytes of a bad value that a message repeats */
+#define LONG_BASE 256 /* getopt's value of a long option: above every letter, so that the spelling is known */
+#define ECHO_MAX 100  /* bytes of the user's text that a message repeats */
 
-/* ---- names ---- */
-
-static const char *const event_names[] = {
-#define X(NAME, name, payload, def) [EV_##NAME] = #name,
-	EVENT_KINDS(X)
-#undef X
-};
-static const char *const type_names[] = {
-#define X(NAME, name) [RTX_TYPE_##NAME] = #name,
-	RTX_TYPES(X)
-#undef X
-};
-static const char *const cause_names[] = {
-#define X(NAME, name) [RTX_CAUSE_##NAME] = #name,
-	RTX_CAUSES(X)
-#undef X
-};
-static const char *const format_names[] = {
-	[OUTPUT_TEXT] = "text",
-	[OUTPUT_JSON] = "json",
-	[OUTPUT_NONE] = "none",
-	[OUTPUT_COUNT_ONLY] = "count",
-};
-static const char *const color_names[] = {
-	[COLOR_AUTO] = "auto",
-	[COLOR_ALWAYS] = "always",
-	[COLOR_NEVER] = "never",
+struct parser {
+	struct options *o;
+	bool seen[OPTION_TABLE_LEN];
 };
 
-/* Statistics are always reported: there is nothing to choose. */
-#define EVENTS_UNCHOSEN (1u << EV_STATS)
-#define EVENTS_ALL ((1u << EV_KIND_COUNT) - 1)
-#define X(NAME, name, payload, def) | (def ? 1u << EV_##NAME : 0)
-#define EVENTS_DEFAULT (0 EVENT_KINDS(X))
-enum { events_default = EVENTS_DEFAULT };
-#undef X
-_Static_assert(EV_KIND_COUNT < 31 && RTX_TYPE_COUNT < 32 && RTX_CAUSE_COUNT < 32, "one bit each, and \"all\"");
+/* ---- messages ---- */
 
-static const struct option_names choose_events = {
-	.names = event_names, .count = EV_KIND_COUNT, .hidden = EVENTS_UNCHOSEN, .has_all = true};
-static const struct option_names choose_type = {.names = type_names, .count = RTX_TYPE_COUNT};
-static const struct option_names choose_cause = {.names = cause_names, .count = RTX_CAUSE_COUNT};
-static const struct option_names choose_format = {.names = format_names, .count = ARRAY_SIZE(format_names)};
-static const struct option_names choose_color = {.names = color_names, .count = ARRAY_SIZE(color_names)};
-
-/* ---- types ---- */
-
-static int set_flag(const struct option_row *row, const char *text, void *slot)
+/* Text of the user for a message: escaped, and cut if it is long. */
+static void add_echo(struct strbuf *b, const char *text, size_t len)
 {
-	(void)row, (void)text;
-	*(bool *)slot = true;
-	return 0;
+	strbuf_escaped(b, text, len < ECHO_MAX ? len : ECHO_MAX, false);
+	if (strnlen(text, len) > ECHO_MAX)
+		strbuf_str(b, "...");
 }
 
-static int set_repeat(const struct option_row *row, const char *text, void *slot)
+static const char *text_of(const struct strbuf *b)
 {
-	(void)row, (void)text;
-	++*(unsigned int *)slot;
-	return 0;
+	return b->data ? b->data : "";
 }
 
-static int set_ip_version(const struct option_row *row, const char *text, void *slot)
+static int bad_value(const struct option_row *row, const char *typed, const char *text, int err)
 {
-	(void)text;
-	*(uint8_t *)slot = (uint8_t)row->arg;
-	return 0;
-}
+	struct strbuf value = {0}, expected = {0};
 
-static int set_string(const struct option_row *row, const char *text, void *slot)
-{
-	(void)row;
-	if (!*text)
-		return -EINVAL;
-	*(const char **)slot = text;
-	return 0;
-}
-
-static int set_limit(const struct option_row *row, const char *text, void *slot)
-{
-	(void)row;
-	return parse_number(text, 1, UINT64_MAX, slot);
-}
-
-static int set_duration(const struct option_row *row, const char *text, void *slot)
-{
-	(void)row;
-	return parse_duration(text, slot);
-}
-
-static int find_choice(const struct option_names *n, const char *text, unsigned int *out)
-{
-	unsigned int i;
-
-	for (i = 0; i < n->count; i++) {
-		if (n->hidden & 1u << i || strcmp(n->names[i], text))
-			continue;
-		*out = i;
-		return 0;
+	add_echo(&value, text, strlen(text));
+	if (row->names)
+		option_names_join(&expected, row->names, " or ");
+	else
+		strbuf_str(&expected, row->expected);
+	if (err != -EINVAL) {
+		strbuf_str(&expected, " (");
+		strbuf_str(&expected, strerror(-err));
+		strbuf_char(&expected, ')');
 	}
+	log_error(-EINVAL, "%s: invalid value '%s': expected %s", typed, text_of(&value), text_of(&expected));
+	strbuf_free(&value);
+	strbuf_free(&expected);
 	return -EINVAL;
 }
 
-static int set_choice(const struct option_row *row, const char *text, void *slot)
+static int too_many(const struct option_row *row, const char *typed)
 {
-	_Static_assert(sizeof(enum output_format) == sizeof(unsigned int), "stored as unsigned int");
-	return find_choice(row->names, text, slot);
+	struct strbuf names = {0};
+	unsigned int i;
+
+	for (i = 0; i < OPTION_TABLE_LEN; i++) {
+		if (!option_table[i].cap || option_table[i].count_field != row->count_field)
+			continue;
+		strbuf_str(&names, names.len ? ", --" : "--");
+		strbuf_str(&names, option_table[i].name);
+	}
+	log_error(-E2BIG, "%s: too many values: at most %u in all for %s", typed, row->cap, text_of(&names));
+	strbuf_free(&names);
+	return -E2BIG;
 }
 
-static int set_bits(const struct option_row *row, const char *text, void *slot)
+/* What getopt found no single option for: an unknown one, or the beginning of several. */
+static int no_such_option(const char *typed)
+{
+	struct strbuf text = {0}, similar = {0};
+	size_t len = strcspn(typed, "="), i;
+	unsigned int matches = 0;
+
+	add_echo(&text, typed, len);
+	for (i = 0; len > 2 && i < OPTION_TABLE_LEN; i++) {
+		if (option_table[i].hidden || strncmp(option_table[i].name, typed + 2, len - 2))
+			continue;
+		strbuf_str(&similar, matches++ ? ", --" : "--");
+		strbuf_str(&similar, option_table[i].name);
+	}
+	if (matches > 1)
+		log_error(-EINVAL, "ambiguous option '%s': one of %s?", text_of(&text), text_of(&similar));
+	else
+		log_error(-EINVAL, "unknown option '%s': try --help", text_of(&text));
+	strbuf_free(&text);
+	strbuf_free(&similar);
+	return -EINVAL;
+}
+
+static int unexpected_argument(const char *text)
+{
+	struct strbuf b = {0};
+
+	add_echo(&b, text, strlen(text));
+	log_error(-EINVAL, "unexpected argument '%s': there are only options, try --help", text_of(&b));
+	strbuf_free(&b);
+	return -EINVAL;
+}
+
+/* ---- values ---- */
+
+static int set_value(struct parser *p, const struct option_row *row, const char *typed, const char *text)
+{
+	char *slot = (char *)p->o + row->field;
+	unsigned int *count = NULL;
+	int err;
+
+	if (row->cap) {
+		count = (unsigned int *)((char *)p->o + row->count_field);
+		if (*count == row->cap)
+			return too_many(row, typed);
+		slot += *count * row->size;
+	}
+	err = row->type->set(row, text, slot);
+	if (err)
+		return bad_value(row, typed, text, err);
+	if (count)
+		++*count;
+	return 0;
+}
+
+static int set_list(struct parser *p, const struct option_row *row, const char *typed, const char *text)
+{
+	char *item;
+	size_t len;
+	int err;
+
+	for (;; text += len + 1) {
+		len = strcspn(text, ",");
+		item = strndup(text, len);
+		if (!item)
+			return log_error(-ENOMEM, "%s: out of memory", typed);
+		err = set_value(p, row, typed, item);
+		free(item);
+		if (err || !text[len])
+			return err;
+	}
+}
+
+static int set_option(struct parser *p, unsigned int id, const char *typed, const char *text)
+{
+	const struct option_row *row = &option_table[id];
+
+	if (row->once && p->seen[id])
+		return log_error(-EINVAL, "%s: given twice", typed);
+	p->seen[id] = true;
+	return row->type->list ? set_list(p, row, typed, text) : set_value(p, row, typed, text);
+}
+
+/* ---- the whole ---- */
+
+static const struct {
+	enum option_id a, b;
+	const char *why;
+} conflicts[] = {
+	{.a = OPTION_IPV4, .b = OPTION_IPV6, .why = "without either, both versions are shown"},
+	{.a = OPTION_QUIET, .b = OPTION_VERBOSE, .why = "one asks for less, the other for more"},
+	{.a = OPTION_READ, .b = OPTION_INTERFACE, .why = "a replay has no devices to watch"},
+	{.a = OPTION_READ, .b = OPTION_CHECK, .why = "a replay uses no kernel that could be checked"},
+	{.a = OPTION_READ, .b = OPTION_FORCE, .why = "a replay attaches nothing"},
+	{.a = OPTION_READ, .b = OPTION_BTF, .why = "a replay attaches nothing"},
+	{.a = OPTION_WRITE, .b = OPTION_CHECK, .why = "--check only reports, it records nothing"},
+};
+
+/* What cannot go with --output count: it reads the kernel's counters, and no records. */
+static const enum option_id needs_records[] = {OPTION_READ, OPTION_WRITE, OPTION_COUNT};
+
+static bool is_same_file(const char *a, const char *b)
+{
+	struct stat sa, sb;
+
+	if (stat(a, &sa) || stat(b, &sb) || !S_ISREG(sa.st_mode))
+		return false;
+	return sa.st_dev == sb.st_dev && sa.st_ino == sb.st_ino;
+}
+
+/* Every list of address rules has to leave a flow possible: none is both IPv4 and IPv6. */
+static bool is_flow_possible(const struct options *o)
+{
+	bool v4 = o->ip_version != 6, v6 = o->ip_version != 4;
+	unsigned int list, i, of_v4, of_v6;
+
+	for (list = 0; list < RULE_LIST_COUNT; list++) {
+		of_v4 = of_v6 = 0;
+		for (i = 0; i < o->addr_count; i++) {
+			of_v4 += o->addr[i].list == list && o->addr[i].ip_version == 4;
+			of_v6 += o->addr[i].list == list && o->addr[i].ip_version == 6;
+		}
+		if (!of_v4 && !of_v6)
+			continue;
+		v4 = v4 && of_v4;
+		v6 = v6 && of_v6;
+	}
+	return v4 || v6;
+}
+
+static int options_validate(const struct parser *p)
+{
+	const struct options *o = p->o;
+	size_t i;
+
+	for (i = 0; i < ARRAY_SIZE(conflicts); i++)
+		if (p->seen[conflicts[i].a] && p->seen[conflicts[i].b])
+			return log_error(-EINVAL, "--%s and --%s exclude each other: %s",
+					 option_table[conflicts[i].a].name, option_table[conflicts[i].b].name,
+					 conflicts[i].why);
+	for (i = 0; i < ARRAY_SIZE(needs_records); i++)
+		if (o->format == OUTPUT_COUNT_ONLY && p->seen[needs_records[i]])
+			return log_error(-EINVAL, "--output count and --%s exclude each other: %s",
+					 option_table[needs_records[i]].name,
+					 "it shows the kernel's counters and reads no records");
+	if (o->read_path && o->write_path && is_same_file(o->read_path, o->write_path))
+		return log_error(-EINVAL, "--write: this is the file that --read reads");
+	if (!is_flow_possible(o))
+		return log_error(-EINVAL, "--addr, --saddr, --daddr, -4, -6: no flow can match, %s",
+				 "what they ask for is partly IPv4 and partly IPv6");
+	return 0;
+}
+
+static void settle_events(struct options *o)
+{
+	o->events_given = o->events & ~OPTION_ALL_BIT;
+	if (!o->events)
+		o->events = option_table[OPTION_EVENTS].initial;
+	if (o->events & OPTION_ALL_BIT)
+		o->events = (1u << EV_KIND_COUNT) - 1;
+	o->events |= 1u << EV_STATS;
+}
+
+static void print_help(void)
+{
+	struct strbuf b = {0};
+
+	option_help(&b);
+	fputs(text_of(&b), stdout);
+	strbuf_free(&b);
+}
+
+/* ---- getopt ---- */
+
+/* "+": stop at the first word that is no option; ":": tell a missing value from an unknown option. */
+static void make_getopt_tables(struct option *longs, char *letters)
 {
 	unsigned int i;
 
-	if (row->names->has_all && !strcmp(text, "all"))
-		*(uint32_t *)slot |= OPTION_ALL_BIT;
-	else if (find_choice(row->names, text, &i))
-		return -EINVAL;
-	else
-		*(uint32_t *)slot |= 1u << i;
-	return 0;
+	*letters++ = '+';
+	*letters++ = ':';
+	for (i = 0; i < OPTION_TABLE_LEN; i++) {
+		longs[i].name = option_table[i].name;
+		longs[i].has_arg = option_table[i].value ? required_argument : no_argument;
+		longs[i].val = LONG_BASE + (int)i;
+		if (!option_table[i].letter)
+			continue;
+		*letters++ = option_table[i].letter;
+		if (option_table[i].value)
+			*letters++ = ':';
+	}
+	*letters = '\0';
 }
 
-static int set_addr(const struct option_row *row, const char *text, void *slot)
+/* The option that getopt means by @val, and its spelling on this command line; OPTION_TABLE_LEN: none. */
+static unsigned int identify(int val, char *typed, size_t size)
 {
-	((struct addr_rule *)slot)->list = row->arg;
-	return parse_addr(text, slot);
+	unsigned int i;
+
+	for (i = 0; i < OPTION_TABLE_LEN; i++) {
+		if (val == LONG_BASE + (int)i) {
+			snprintf(typed, size, "--%s", option_table[i].name);
+			break;
+		}
+		if (val && val == option_table[i].letter) {
+			snprintf(typed, size, "-%c", val);
+			break;
+		}
+	}
+	return i;
 }
 
-static int set_ports(const struct option_row *row, const char *text, void *slot)
+/* getopt returned ':' or '?'. */
+static int getopt_failed(int how, char **argv)
 {
-	((struct port_rule *)slot)->list = row->arg;
-	return parse_ports(text, slot);
+	char typed[32], letter[3] = {'-', (char)optopt, '\0'};
+	unsigned int id = identify(optopt, typed, sizeof(typed));
+
+	if (id == OPTION_TABLE_LEN)
+		return no_such_option(optopt ? letter : argv[optind - 1]);
+	if (how == ':')
+		return log_error(-EINVAL, "%s: needs a value: %s", typed, option_table[id].value);
+	return log_error(-EINVAL, "%s: takes no value", typed);
 }
 
-static int set_pid(const struct option_row *row, const char *text, void *slot)
+enum options_result options_parse(struct options *o, int argc, char **argv)
 {
-	uint64_t pid;
+	struct option longs[OPTION_TABLE_LEN + 1] = {0};
+	char letters[2 * OPTION_TABLE_LEN + 3], typed[32];
+	struct parser p = {.o = o};
+	unsigned int id;
+	int val;
 
-	(void)row;
-	if (parse_number(text, 1, 4194304, &pid)) /* PID_MAX_LIMIT */
-		return -EINVAL;
-	*(uint32_t *)slot = (uint32_t)pid;
-	return 0;
+	memset(o, 0, sizeof(*o));
+	make_getopt_tables(longs, letters);
+	optind = 0; /* start over, also where getopt has been used before */
+	opterr = 0;
+	while ((val = getopt_long(argc, argv, letters, longs, NULL)) != -1) {
+		if (val == '?' || val == ':') {
+			getopt_failed(val, argv);
+			return OPTIONS_EXIT_USAGE;
+		}
+		id = identify(val, typed, sizeof(typed));
+		switch (id) {
+		case OPTION_HELP:
+			print_help();
+			return OPTIONS_EXIT_OK;
+		case OPTION_VERSION:
+			puts("rebpf " REBPF_VERSION);
+			return OPTIONS_EXIT_OK;
+		default:
+			if (set_option(&p, id, typed, optarg))
+				return OPTIONS_EXIT_USAGE;
+		}
+	}
+	if (optind < argc) {
+		unexpected_argument(argv[optind]);
+		return OPTIONS_EXIT_USAGE;
+	}
+	if (options_validate(&p))
+		return OPTIONS_EXIT_USAGE;
+	settle_events(o);
+	return OPTIONS_RUN;
 }
-
-static int set_text(const struct option_row *row, const char *text, void *slot)
-{
-	return parse_text(text, slot, row->size);
-}
-
-static int set_ifname(const struct option_row *row, const char *text, void *slot)
-{
-	(void)row;
-	return parse_ifname(text, slot);
-}
-
-static int set_reason(const struct option_row *row, const char *text, void *slot)
-{
-	(void)row;
-	return parse_reason(text, slot);
-}
-
-static int set_netns(const struct option_row *row, const char *text, void *slot)
-{
-	(void)row;
-	return parse_netns(text, slot);
-}
-
-static int set_cgroup(const struct option_row *row, const char *text, void *slot)
-{
-	(void)row;
-	return parse_cgroup(text, slot);
-}
-
-static const struct option_type type_action = {.set = NULL};
-static const struct option_type type_flag = {.set = set_flag};
-static const struct option_type type_repeat = {.set = set_repeat};
-static const struct option_type type_ip_version = {.set = set_ip_version};
-static const struct option_type type_string = {.set = set_string};
-static const struct option_type type_limit = {.set = set_limit};
-static const struct option_type type_duration = {.set = set_duration};
-static const struct option_type type_choice = {.set = set_choice};
-static const struct option_type type_bits = {.set = set_bits, .list = true};
-static const struct option_type type_addr = {.set = set_addr, .list = true};
-static const struct option_type type_ports = {.set = set_ports, .list = true};
-static const struct option_type type_pid = {.set = set_pid, .list = true};
-static const struct option_type type_text = {.set = set_text, .list = true};
-static const struct option_type type_ifname = {.set = set_ifname, .list = true};
-static const struct option_type type_reason = {.set = set_reason, .list = true};
-static const struct option_type type_netns = {.set = set_netns, .list = true};
-static const struct option_type type_cgroup = {.set = set_cgroup, .list = true};

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The command line. One typed table in options.c is the only list of options: parsing, --help, and the later
+ * The command line. One typed table (option_table.c) is the only list of options: parsing, --help, and the later
  * manual page and completions come from it.
  */
 #ifndef REBPF_OPTIONS_H
@@ -17,10 +17,9 @@ enum color_mode { COLOR_AUTO, COLOR_ALWAYS, COLOR_NEVER };
 
 #define OPTIONS_MAX_LIST 64
 
-/* A namespace as the user named it; resolved to its inode by options_parse (PID, name, or inode number). */
 struct options {
-	uint32_t events; /* bit per enum event_kind */
-	bool events_given;
+	uint32_t events;   /* bit per enum event_kind; EV_STATS is always among them */
+	bool events_given; /* -e named at least one kind ("all" names none) */
 
 	/* Filters. Lists are OR within, AND between. */
 	unsigned int addr_count;
@@ -34,7 +33,7 @@ struct options {
 	unsigned int cgroup_count;
 	uint64_t cgroup[OPTIONS_MAX_LIST]; /* cgroup2 ids */
 	unsigned int netns_count;
-	uint32_t netns[OPTIONS_MAX_LIST];
+	uint32_t netns[OPTIONS_MAX_LIST]; /* inode numbers */
 	unsigned int ifname_count;
 	char ifname[OPTIONS_MAX_LIST][REBPF_IFNAME_LEN];
 	uint8_t ip_version; /* 4, 6, 0: both */

@@ -115,7 +115,7 @@ int output_open(struct output **out, int fd, const char *what)
 	struct stat st;
 
 	if (fstat(fd, &st))
-		return log_error(-errno, "%s: %s", what, strerror(errno));
+		return log_error(-errno, "cannot write to %s: %s", what, strerror(errno));
 	o = output_new(fd, what);
 	if (!o)
 		return log_error(-ENOMEM, "%s: out of memory", what);
@@ -247,7 +247,7 @@ static void stop(struct output *o, int err)
 	if (err == -EPIPE || err == -ECONNRESET || (o->terminal && err == -EIO))
 		o->state = 1;
 	else
-		o->state = log_error(err, "%s: %s", o->what, strerror(-err));
+		o->state = log_error(err, "cannot write to %s: %s", o->what, strerror(-err));
 }
 
 void output_flush(struct output *o)
@@ -258,7 +258,7 @@ void output_flush(struct output *o)
 		n = write_once(o, o->buf.data + o->sent, backlog(o));
 		if (n == -EINTR)
 			continue;
-		if (n == -EAGAIN)
+		if (n == -EAGAIN || !n)
 			break;
 		if (n < 0) {
 			stop(o, (int)n);
@@ -283,25 +283,28 @@ static uint64_t count_lines(const char *p, size_t len)
 	return n;
 }
 
-void output_finish(struct output *o, unsigned int timeout_ms)
+size_t output_finish(struct output *o, unsigned int timeout_ms)
 {
 	uint64_t now = clock_mono_ns(), end = now + timeout_ms * NSEC_PER_MSEC;
 	struct pollfd p = { .fd = o->fd, .events = POLLOUT };
 	uint64_t lost;
+	size_t rest;
 
 	for (;;) {
 		output_flush(o);
 		if (o->state || !backlog(o))
-			return;
+			return 0;
 		now = clock_mono_ns();
 		if (now >= end)
 			break;
 		poll(&p, 1, (int)((end - now) / NSEC_PER_MSEC) + 1);
 	}
-	lost = count_lines(o->buf.data + o->sent, backlog(o));
+	rest = backlog(o);
+	lost = count_lines(o->buf.data + o->sent, rest);
 	o->lost += lost;
 	o->lines -= lost < o->lines ? lost : o->lines;
 	discard_all(o);
+	return rest;
 }
 
 /* ---- state ---- */

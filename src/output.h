@@ -40,8 +40,10 @@ void output_commit(struct output *o, unsigned int lines);
 
 /* Writes what can be written now. */
 void output_flush(struct output *o);
-/* Tries for at most @timeout_ms to write all; the rest is counted as lost and discarded. */
-void output_finish(struct output *o, unsigned int timeout_ms);
+/*
+ * Tries for at most @timeout_ms to write all. The rest is discarded, its lines counted as lost; returns its bytes.
+ */
+size_t output_finish(struct output *o, unsigned int timeout_ms);
 
 /* Asks whether the reader has gone, without anything to write: "rebpf | head -1" ends when head does. */
 void output_check_closed(struct output *o);

@@ -320,12 +320,17 @@ static int cgroup_of_path(const char *path, uint64_t *out)
 int parse_cgroup(const char *text, uint64_t *out)
 {
 	char root[PATH_MAX], path[2 * PATH_MAX];
+	bool elsewhere = false;
 	int err;
 
 	if (!*text)
 		return -EINVAL;
-	if (text[0] == '/' && !cgroup_of_path(text, out))
-		return 0;
+	if (text[0] == '/') {
+		err = cgroup_of_path(text, out);
+		if (err != -ENOENT && err != -EINVAL)
+			return err;
+		elsewhere = err == -EINVAL;
+	}
 	err = cgroup2_root("/proc/mounts", root, sizeof(root));
 	if (err)
 		return err;
@@ -333,5 +338,5 @@ int parse_cgroup(const char *text, uint64_t *out)
 		return -ENAMETOOLONG;
 	err = cgroup_of_path(path, out);
 	/* "/tmp": not "no such file", it is just no cgroup. */
-	return err == -ENOENT && text[0] == '/' && !access(text, F_OK) ? -EINVAL : err;
+	return err == -ENOENT && elsewhere ? -EINVAL : err;
 }

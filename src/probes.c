@@ -232,12 +232,18 @@ uint64_t probes_skipped_runs(const struct probes *p)
 	return sum;
 }
 
+void probes_detach(struct probes *p)
+{
+	for (unsigned int i = 0; i < p->link_count; i++)
+		bpf_link__destroy(p->link[i]);
+	p->link_count = 0;
+}
+
 void probes_close(struct probes *p)
 {
 	if (!p)
 		return;
-	for (unsigned int i = 0; i < p->link_count; i++)
-		bpf_link__destroy(p->link[i]);
+	probes_detach(p);
 	rebpf__destroy(p->skel);
 	free(p);
 }

@@ -32,6 +32,9 @@ struct shared *probes_shared(struct probes *p);
 /* Runs of our programs that the kernel skipped because the program was already running on that CPU (5.12+). */
 uint64_t probes_skipped_runs(const struct probes *p);
 
+/* Detaches everything; the rings and the shared words remain readable. */
+void probes_detach(struct probes *p);
+
 /* Detaches and frees everything. NULL is fine. */
 void probes_close(struct probes *p);
 

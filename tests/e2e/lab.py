@@ -118,6 +118,7 @@ class Namespace:
         self.ip("link", "set", "lo", "up")
         # A destination's figures must not outlive a connection, or one test changes the next one's timing.
         self.sysctl("net.ipv4.tcp_no_metrics_save", 1)
+        self.sysctl("net.ipv4.tcp_congestion_control", "reno")
 
     def close(self):
         if self.name in alive:
@@ -211,7 +212,7 @@ class Rule:
 
     def __init__(self, ns, hook, match):
         self.ns, self.table = ns, "lab%d" % next(serial)
-        ns.run("nft", "-f", "-", text="table inet %s { chain c { type filter hook %s priority 0; %s counter drop; } }"
+        ns.run("nft", "-f", "-", text="table inet %s { chain c { type filter hook %s priority 0; %s counter drop; }; }"
                % (self.table, hook, match))
 
     def count(self):
@@ -263,19 +264,17 @@ class Net:
     """
 
     def __init__(self, middle=None, mtu=1500, tso=False):
-        self.sockets, self.workers = [], []
-        self.all = []
+        self.sockets, self.workers, self.all = [], [], []
         self.a, self.b = self.namespace("a"), self.namespace("b")
         self.addr = {4: ("10.77.0.1", "10.77.0.2"), 6: ("fd77::1", "fd77::2")}
         if middle:
             self.r = self.namespace("r")
-            self.build_middle(middle, mtu)
+            self.veth(self.a, "a0", 1, self.r, "ra", 3, mtu)
+            self.veth(self.r, "rb", 4, self.b, "b0", 2, mtu)
+            getattr(self, "build_" + middle)()
         else:
             self.veth(self.a, "a0", 1, self.b, "b0", 2, mtu)
-            self.configure(self.a, "a0", 0, 1)
-            self.configure(self.b, "b0", 0, 2)
-            self.neighbours(self.a, "a0", 0, (2, 2))
-            self.neighbours(self.b, "b0", 0, (1, 1))
+            self.build_pair()
         if not tso:
             self.no_tso()
 
@@ -290,40 +289,31 @@ class Net:
         left.ip("link", "set", left_dev, "up")
         right.ip("link", "set", right_dev, "up")
 
-    def configure(self, ns, dev, subnet, host):
+    def configure(self, ns, dev, subnet, host, peer, peer_mac):
+        """Addresses 10.77.subnet.host and fd77:subnet::host, and the way to the peer's MAC address."""
         ns.ip_batch("addr add 10.77.%d.%d/24 dev %s" % (subnet, host, dev),
-                    "addr add fd77:%s:%d/64 dev %s nodad" % (subnet or "", host, dev))
+                    "addr add fd77:%d::%d/64 dev %s nodad" % (subnet, host, dev),
+                    "neigh replace 10.77.%d.%d lladdr %s dev %s nud permanent" % (subnet, peer, MAC % peer_mac, dev),
+                    "neigh replace fd77:%d::%d lladdr %s dev %s nud permanent" % (subnet, peer, MAC % peer_mac, dev))
 
-    def neighbours(self, ns, dev, subnet, *known):
-        lines = []
-        for host, mac in known:
-            for text in ("10.77.%d.%d" % (subnet, host), "fd77:%s:%d" % (subnet or "", host)):
-                lines.append("neigh replace %s lladdr %s dev %s nud permanent" % (text, MAC % mac, dev))
-        ns.ip_batch(*lines)
+    def build_pair(self):
+        self.configure(self.a, "a0", 0, 1, peer=2, peer_mac=2)
+        self.configure(self.b, "b0", 0, 2, peer=1, peer_mac=1)
 
-    def build_middle(self, middle, mtu):
-        self.veth(self.a, "a0", 1, self.r, "ra", 3, mtu)
-        self.veth(self.r, "rb", 4, self.b, "b0", 2, mtu)
-        if middle == "bridge":
-            self.r.ip_batch("link add br0 type bridge", "link set ra master br0", "link set rb master br0",
-                            "link set br0 up")
-            self.configure(self.a, "a0", 0, 1)
-            self.configure(self.b, "b0", 0, 2)
-            self.neighbours(self.a, "a0", 0, (2, 2))
-            self.neighbours(self.b, "b0", 0, (1, 1))
-            return
-        self.addr = {4: ("10.77.1.1", "10.77.2.2"), 6: ("fd77:1:1", "fd77:2:2")}
+    def build_bridge(self):
+        self.r.ip_batch("link add br0 type bridge", "link set ra master br0", "link set rb master br0",
+                        "link set br0 up")
+        self.build_pair()
+
+    def build_router(self):
         self.addr = {4: ("10.77.1.1", "10.77.2.2"), 6: ("fd77:1::1", "fd77:2::2")}
-        for ns, dev, subnet, host in ((self.a, "a0", 1, 1), (self.r, "ra", 1, 254), (self.r, "rb", 2, 254),
-                                      (self.b, "b0", 2, 2)):
-            ns.ip_batch("addr add 10.77.%d.%d/24 dev %s" % (subnet, host, dev),
-                        "addr add fd77:%d::%d/64 dev %s nodad" % (subnet, host, dev))
-        for ns, dev, subnet, host, mac in ((self.a, "a0", 1, 254, 3), (self.b, "b0", 2, 254, 4),
-                                           (self.r, "ra", 1, 1, 1), (self.r, "rb", 2, 2, 2)):
-            ns.ip_batch("neigh replace 10.77.%d.%d lladdr %s dev %s nud permanent" % (subnet, host, MAC % mac, dev),
-                        "neigh replace fd77:%d::%d lladdr %s dev %s nud permanent" % (subnet, host, MAC % mac, dev))
+        self.configure(self.a, "a0", 1, 1, peer=254, peer_mac=3)
+        self.configure(self.r, "ra", 1, 254, peer=1, peer_mac=1)
+        self.configure(self.r, "rb", 2, 254, peer=2, peer_mac=2)
+        self.configure(self.b, "b0", 2, 2, peer=254, peer_mac=4)
         for ns, subnet in ((self.a, 1), (self.b, 2)):
-            ns.ip_batch("route add default via 10.77.%d.254" % subnet, "-6 route add default via fd77:%d::254" % subnet)
+            ns.ip("route", "add", "default", "via", "10.77.%d.254" % subnet)
+            ns.ip("-6", "route", "add", "default", "via", "fd77:%d::254" % subnet)
         self.r.sysctl("net.ipv4.ip_forward", 1)
         self.r.sysctl("net.ipv6.conf.all.forwarding", 1)
 

@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: MIT */
+/* The kernel side's counters, which stay exact when a ring overflows, as plain numbers. */
+#ifndef REBPF_COUNTERS_H
+#define REBPF_COUNTERS_H
+
+#include <stdint.h>
+
+#include "../bpf/config.h"
+
+struct counters {
+	uint64_t produced[REC_KIND_COUNT]; /* records wanted, by kind */
+	uint64_t produced_all;
+	uint64_t lost[RING_COUNT];
+	uint64_t slot_failed;
+};
+
+/* Sums over the first @cpus CPUs. */
+void counters_read(const struct shared *shared, unsigned int cpus, struct counters *out);
+
+/* How many rows of the counters are in use: one per possible CPU. */
+unsigned int counters_cpus(void);
+
+#endif

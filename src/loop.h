@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: MIT */
+/* The event loop: libevent behind five calls (and away from our own struct event). One thread, no locks. */
+#ifndef REBPF_LOOP_H
+#define REBPF_LOOP_H
+
+#include <stdint.h>
+
+struct loop;
+
+typedef void loop_fn(void *ctx);
+
+/* NULL: out of memory. */
+struct loop *loop_new(void);
+void loop_free(struct loop *l);
+
+/* Each: 0 or negative errno. What was added goes with the loop. */
+int loop_on_readable(struct loop *l, int fd, loop_fn *fn, void *ctx); /* level-triggered */
+int loop_on_signal(struct loop *l, int signal, loop_fn *fn, void *ctx);
+int loop_every(struct loop *l, uint64_t interval_ns, loop_fn *fn, void *ctx);
+int loop_after(struct loop *l, uint64_t delay_ns, loop_fn *fn, void *ctx); /* once */
+
+/* Until loop_stop. 0 or negative errno. */
+int loop_run(struct loop *l);
+void loop_stop(struct loop *l);
+
+#endif

@@ -1,0 +1,156 @@
+// SPDX-License-Identifier: MIT
+/* Parse, plan, attach, loop, tear down: one call each. */
+#include <errno.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "feature.h"
+#include "live.h"
+#include "log.h"
+#include "options.h"
+#include "pipeline.h"
+#include "plan.h"
+#include "reasons.h"
+#include "replay.h"
+
+enum exit_status { EXIT_OK = 0, EXIT_RUNTIME = 1, EXIT_USAGE = 2, EXIT_CANNOT = 3 };
+
+/* What an error of probing, planning or loading means for the exit status. */
+static int exit_status_of(int err)
+{
+	switch (-err) {
+	case 0:
+		return EXIT_OK;
+	case EINVAL:
+	case ENODEV:
+		return EXIT_USAGE;
+	case EPERM:
+	case EACCES:
+	case ENOTSUP:
+	case ENOENT:
+	case ESRCH:
+		return EXIT_CANNOT;
+	default:
+		return EXIT_RUNTIME;
+	}
+}
+
+static void set_log_level(const struct options *o)
+{
+	if (o->quiet)
+		log_set_level(LOG_WARNING);
+	else
+		log_set_level(o->verbose > 1 ? LOG_TRACE : o->verbose ? LOG_DEBUG : LOG_NOTICE);
+}
+
+static int print_check(const struct plan *plan, const struct features *features)
+{
+	const char *missing = features_missing_capability();
+	struct strbuf out = {};
+	ssize_t written;
+
+	plan_print(plan, features, &out);
+	written = write(STDOUT_FILENO, out.data, out.len);
+	strbuf_free(&out);
+	if (written < 0)
+		return EXIT_RUNTIME;
+	if (missing) {
+		log_error(-EPERM, "missing capability: %s (run as root, or: setcap cap_bpf,cap_perfmon,cap_net_admin+ep)",
+			  missing);
+		return EXIT_CANNOT;
+	}
+	return EXIT_OK;
+}
+
+static int add_reason(void *ctx, uint32_t number, const char *name)
+{
+	return reasons_add(ctx, number, name);
+}
+
+static int run_live(const struct options *o, struct plan *plan, const struct features *features,
+		    const struct reasons *reasons)
+{
+	struct pipeline *p = NULL;
+	struct live *live = NULL;
+	int err = pipeline_open(&p, o, STDOUT_FILENO), status;
+
+	if (err)
+		return EXIT_RUNTIME;
+	err = live_open(&live, plan, features, reasons, o, p);
+	status = exit_status_of(err);
+	if (!err) {
+		err = live_run(live);
+		live_close(live);
+		if (pipeline_finish(p) || err)
+			status = EXIT_RUNTIME;
+	}
+	pipeline_close(p);
+	return status;
+}
+
+static int trace(const struct options *o)
+{
+	struct reasons *reasons = reasons_new();
+	struct features features;
+	const char *missing;
+	struct plan plan;
+	int err;
+
+	missing = features_missing_capability();
+	if (missing && !o->check) {
+		log_error(-EPERM, "missing capability: %s (run as root, or: setcap cap_bpf,cap_perfmon,cap_net_admin+ep)",
+			  missing);
+		reasons_free(reasons);
+		return EXIT_CANNOT;
+	}
+	err = features_probe(&features, o->btf_path, add_reason, reasons);
+	if (!err)
+		err = plan_make(&plan, &features, o->force);
+	if (err)
+		err = exit_status_of(err);
+	else
+		err = o->check ? print_check(&plan, &features) : run_live(o, &plan, &features, reasons);
+	reasons_free(reasons);
+	return err;
+}
+
+static int replay(const struct options *o)
+{
+	struct pipeline *p = NULL;
+	int err = pipeline_open(&p, o, STDOUT_FILENO);
+
+	if (err)
+		return EXIT_RUNTIME;
+	err = replay_run(p, o->read_path);
+	if (pipeline_finish(p))
+		err = -EIO;
+	pipeline_close(p);
+	return err ? EXIT_RUNTIME : EXIT_OK;
+}
+
+int main(int argc, char **argv)
+{
+	struct options *o = calloc(1, sizeof(*o));
+	int status = EXIT_RUNTIME;
+
+	signal(SIGPIPE, SIG_IGN);
+	if (!o) {
+		log_error(-ENOMEM, "out of memory");
+		return status;
+	}
+	switch (options_parse(o, argc, argv)) {
+	case OPTIONS_EXIT_OK:
+		status = EXIT_OK;
+		break;
+	case OPTIONS_EXIT_USAGE:
+		status = EXIT_USAGE;
+		break;
+	case OPTIONS_RUN:
+		set_log_level(o);
+		status = o->read_path ? replay(o) : trace(o);
+		break;
+	}
+	free(o);
+	return status;
+}

@@ -1,0 +1,129 @@
+// SPDX-License-Identifier: MIT
+#include "pipeline.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "correlate.h"
+#include "decode.h"
+#include "filter.h"
+#include "log.h"
+#include "sink.h"
+#include "util.h"
+
+/* A full control ring holds some 10,000 attempts; between two ticks fewer can be open. */
+#define MAX_OPEN_ATTEMPTS 16384
+#define MAX_FLOWS 65536
+
+struct pipeline {
+	const struct options *options;
+	struct correlate *correlate;
+	struct sinks *sinks;
+	uint64_t printed, records, malformed;
+};
+
+static void on_event(void *ctx, const struct event *ev)
+{
+	struct pipeline *p = ctx;
+
+	if (pipeline_is_done(p) || !filter_wants(p->options, ev))
+		return;
+	p->printed++;
+	sinks_event(p->sinks, ev);
+}
+
+int pipeline_open(struct pipeline **out, const struct options *options, int out_fd)
+{
+	struct pipeline *p = calloc(1, sizeof(*p));
+	int err;
+
+	if (!p)
+		return log_error(-ENOMEM, "out of memory");
+	p->options = options;
+	err = sinks_open(&p->sinks, options, out_fd);
+	if (!err) {
+		p->correlate = correlate_new(MAX_OPEN_ATTEMPTS, MAX_FLOWS, on_event, p);
+		if (!p->correlate)
+			err = log_error(-ENOMEM, "out of memory");
+	}
+	if (err) {
+		pipeline_close(p);
+		return err;
+	}
+	*out = p;
+	return 0;
+}
+
+void pipeline_close(struct pipeline *p)
+{
+	if (!p)
+		return;
+	correlate_free(p->correlate);
+	sinks_close(p->sinks);
+	free(p);
+}
+
+void pipeline_feed(struct pipeline *p, const void *data, size_t size)
+{
+	union record r;
+
+	if (decode_record(&r, data, size)) {
+		p->malformed++;
+		return;
+	}
+	if (r.h.kind != REC_TICK)
+		p->records++;
+	sinks_record(p->sinks, data);
+	correlate_record(p->correlate, &r);
+}
+
+void pipeline_flush(struct pipeline *p)
+{
+	sinks_flush(p->sinks);
+	sinks_check_closed(p->sinks);
+}
+
+bool pipeline_is_done(const struct pipeline *p)
+{
+	return (p->options->count && p->printed >= p->options->count) || sinks_state(p->sinks);
+}
+
+uint64_t pipeline_printed(const struct pipeline *p)
+{
+	return p->printed;
+}
+
+bool pipeline_take_missed(struct pipeline *p, uint32_t *netns, uint32_t *hint_tgid)
+{
+	return correlate_take_missed(p->correlate, netns, hint_tgid);
+}
+
+static void fill_stats(const struct pipeline *p, struct ev_stats *stats)
+{
+	stats->printed = p->printed;
+	stats->records = p->records;
+	stats->malformed = p->malformed;
+	stats->output_lost = sinks_lines_lost(p->sinks);
+	correlate_stats(p->correlate, stats);
+}
+
+int pipeline_finish(struct pipeline *p)
+{
+	struct event ev = { .kind = EV_STATS };
+	struct strbuf report = {};
+
+	correlate_finish(p->correlate);
+	fill_stats(p, &ev.stats);
+	clock_pair(&ev.mono_ns, &ev.wall_ns);
+	sinks_event(p->sinks, &ev);
+	sinks_finish(p->sinks);
+	fill_stats(p, &ev.stats);
+	if (log_get_level() >= LOG_NOTICE) {
+		ev_stats_report(&report, &ev.stats);
+		if (report.len && write(STDERR_FILENO, report.data, report.len) < 0)
+			log_debug("cannot write the statistics");
+		strbuf_free(&report);
+	}
+	return sinks_state(p->sinks) < 0 ? sinks_state(p->sinks) : 0;
+}

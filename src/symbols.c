@@ -1,0 +1,450 @@
+// SPDX-License-Identifier: MIT
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "symbols.h"
+#include "util.h"
+
+#define READ_BYTES 65536 /* also bounds a line: KSYM_NAME_LEN is 512 */
+#define RELOAD_NS (10 * NSEC_PER_SEC)
+/* No function is so long: an address farther behind the last symbol is in a hole between mappings. */
+#define MAX_FUNCTION_BYTES (256 * 1024)
+
+/* 16 bytes a symbol; the names are offsets into one block of strings. */
+struct symbol {
+	uint64_t addr;
+	uint32_t name;
+	uint32_t module; /* offset 0 holds "" */
+};
+
+struct symbols {
+	char *path;
+	struct symbol *list; /* by address, then as in the file */
+	size_t count, cap;
+	char *strings;
+	size_t strings_len, strings_cap;
+	uint32_t last_module; /* modules come in runs: the same string serves the whole run */
+	size_t hidden;        /* code symbols whose address read as zero */
+	bool reloaded;
+	uint64_t reloaded_ns;
+};
+
+/* ---- loading ---- */
+
+/* @data with room for @need items; grows by half, so that little is wasted. NULL: no memory, @data is as it was. */
+static void *grow(void *data, size_t *cap, size_t need, size_t item, size_t first)
+{
+	size_t n = *cap ? *cap : first;
+	void *p;
+
+	if (need <= *cap)
+		return data;
+	while (n < need)
+		n += n / 2;
+	p = realloc(data, n * item);
+	if (p)
+		*cap = n;
+	return p;
+}
+
+/* Adds a string; negative errno, or 0 and its offset. */
+static int add_string(struct symbols *s, const char *text, size_t len, uint32_t *offset)
+{
+	size_t need = s->strings_len + len + 1;
+	char *p;
+
+	if (need > UINT32_MAX)
+		return -E2BIG;
+	p = grow(s->strings, &s->strings_cap, need, 1, 1 << 20);
+	if (!p)
+		return -ENOMEM;
+	s->strings = p;
+	memcpy(s->strings + s->strings_len, text, len);
+	s->strings[need - 1] = '\0';
+	*offset = (uint32_t)s->strings_len;
+	s->strings_len = need;
+	return 0;
+}
+
+static bool has_prefix(const char *text, size_t len, const char *prefix)
+{
+	size_t n = strlen(prefix);
+
+	return len >= n && !memcmp(text, prefix, n);
+}
+
+/*
+ * Not functions: the padding before a function, half of all symbols where there is some (__pfx_ of objtool, __cfi_
+ * of clang), mapping symbols of arm ($x, $d) and local labels of riscv (.L12).
+ */
+static bool is_noise(const char *name, size_t len)
+{
+	if (name[0] == '$' || has_prefix(name, len, ".L"))
+		return true;
+	return name[0] == '_' && (has_prefix(name, len, "__pfx_") || has_prefix(name, len, "__cfi_"));
+}
+
+/* The module of a line, "\t[name]" at @p, as an offset into the strings. */
+static int add_module(struct symbols *s, const char *p, const char *end, uint32_t *offset)
+{
+	const char *last = s->strings + s->last_module;
+	const char *close;
+	size_t len;
+	int err;
+
+	*offset = 0;
+	while (p < end && (*p == '\t' || *p == ' '))
+		p++;
+	if (p >= end || *p != '[')
+		return 0;
+	p++;
+	close = memchr(p, ']', (size_t)(end - p));
+	if (!close)
+		return 0;
+	len = (size_t)(close - p);
+	if (strlen(last) != len || memcmp(last, p, len)) {
+		err = add_string(s, p, len, &s->last_module);
+		if (err)
+			return err;
+	}
+	*offset = s->last_module;
+	return 0;
+}
+
+static int hex_digit(char c)
+{
+	if (c >= '0' && c <= '9')
+		return c - '0';
+	if (c >= 'a' && c <= 'f')
+		return c - 'a' + 10;
+	return -1;
+}
+
+/* "ffffffff81000000 T _stext" or "... t name\t[module]". Lines of another form are skipped. */
+static int add_line(struct symbols *s, const char *p, const char *end)
+{
+	struct symbol sym = { 0 }, *list;
+	const char *name;
+	int digit, err;
+
+	for (; p < end && (digit = hex_digit(*p)) >= 0; p++)
+		sym.addr = sym.addr << 4 | (unsigned int)digit;
+	if (end - p < 4 || p[0] != ' ' || p[2] != ' ')
+		return 0;
+	/* Code only. Other letters are data, and absolute values such as the offsets of per-CPU variables. */
+	if (p[1] != 't' && p[1] != 'T' && p[1] != 'w' && p[1] != 'W')
+		return 0;
+	if (!sym.addr) {
+		s->hidden++;
+		return 0;
+	}
+	name = p + 3;
+	for (p = name; p < end && *p != '\t' && *p != ' '; p++)
+		;
+	if (p == name || is_noise(name, (size_t)(p - name)))
+		return 0;
+	list = grow(s->list, &s->cap, s->count + 1, sizeof(*list), 65536);
+	if (!list)
+		return -ENOMEM;
+	s->list = list;
+	/* The name first: offsets of names then tell the order in the file. */
+	err = add_string(s, name, (size_t)(p - name), &sym.name);
+	if (!err)
+		err = add_module(s, p, end, &sym.module);
+	if (!err)
+		s->list[s->count++] = sym;
+	return err;
+}
+
+/* Adds the whole lines of @len bytes; returns how many bytes they were. */
+static int add_lines(struct symbols *s, const char *data, size_t len, size_t *used)
+{
+	const char *p = data, *end = data + len, *eol;
+	int err = 0;
+
+	while (!err && (eol = memchr(p, '\n', (size_t)(end - p)))) {
+		err = add_line(s, p, eol);
+		p = eol + 1;
+	}
+	*used = (size_t)(p - data);
+	return err;
+}
+
+/* The kernel hands out a page or less at a time, so a large buffer for the whole file would gain nothing. */
+static int read_symbols(struct symbols *s, int fd)
+{
+	size_t have = 0, used;
+	char *buf = malloc(READ_BYTES);
+	ssize_t n = 0;
+	int err = 0;
+
+	if (!buf)
+		return -ENOMEM;
+	while (!err) {
+		n = read(fd, buf + have, READ_BYTES - have);
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n <= 0)
+			break;
+		have += (size_t)n;
+		err = add_lines(s, buf, have, &used);
+		/* A line longer than the buffer is no line of kallsyms; the rest of it will not parse either. */
+		if (!used && have == READ_BYTES)
+			used = have;
+		have -= used;
+		memmove(buf, buf + used, have);
+	}
+	if (n < 0)
+		err = -errno;
+	if (!err && have)
+		err = add_line(s, buf, buf + have);
+	free(buf);
+	return err;
+}
+
+/* File order decides between names of one address: the kernel shows the first (kallsyms_lookup). */
+static int compare(const void *a, const void *b)
+{
+	const struct symbol *x = a, *y = b;
+
+	if (x->addr != y->addr)
+		return x->addr < y->addr ? -1 : 1;
+	return (x->name > y->name) - (x->name < y->name);
+}
+
+static void sort_and_trim(struct symbols *s)
+{
+	void *p;
+	size_t i;
+
+	/* The kernel's own symbols come sorted, those of modules do not. */
+	for (i = 1; i < s->count && s->list[i - 1].addr <= s->list[i].addr; i++)
+		;
+	if (i < s->count)
+		qsort(s->list, s->count, sizeof(*s->list), compare);
+	p = realloc(s->list, s->count * sizeof(*s->list));
+	if (p) {
+		s->list = p;
+		s->cap = s->count;
+	}
+	p = realloc(s->strings, s->strings_len);
+	if (p) {
+		s->strings = p;
+		s->strings_cap = s->strings_len;
+	}
+}
+
+static int load_file(struct symbols *s)
+{
+	uint32_t empty;
+	int err, fd;
+
+	err = add_string(s, "", 0, &empty);
+	if (err)
+		return err;
+	fd = open(s->path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		return -errno;
+	err = read_symbols(s, fd);
+	close(fd);
+	if (!err && !s->count)
+		err = s->hidden ? -EPERM : -ENODATA;
+	if (!err)
+		sort_and_trim(s);
+	return err;
+}
+
+int symbols_load(struct symbols **out, const char *path)
+{
+	struct symbols *s = calloc(1, sizeof(*s));
+	int err = -ENOMEM;
+
+	if (s)
+		s->path = strdup(path ? path : "/proc/kallsyms");
+	if (s && s->path)
+		err = load_file(s);
+	if (err) {
+		symbols_free(s);
+		return err;
+	}
+	*out = s;
+	return 0;
+}
+
+void symbols_free(struct symbols *s)
+{
+	if (!s)
+		return;
+	free(s->path);
+	free(s->list);
+	free(s->strings);
+	free(s);
+}
+
+/* ---- asking ---- */
+
+/* The symbol that covers the byte at @addr, NULL if none does. */
+static const struct symbol *find_covering(const struct symbols *s, uint64_t addr)
+{
+	size_t low = 0, high = s->count, mid;
+	const struct symbol *sym;
+	const char *name;
+
+	while (low < high) {
+		mid = low + (high - low) / 2;
+		if (s->list[mid].addr <= addr)
+			low = mid + 1;
+		else
+			high = mid;
+	}
+	if (!low)
+		return NULL;
+	for (sym = &s->list[low - 1]; sym > s->list && sym[-1].addr == sym->addr; sym--)
+		;
+	if (addr - sym->addr >= MAX_FUNCTION_BYTES)
+		return NULL;
+	/* Ends of code, of nothing that could be called. */
+	name = s->strings + sym->name;
+	if (!strcmp(name, "_etext") || !strcmp(name, "_einittext"))
+		return NULL;
+	return sym;
+}
+
+bool symbols_lookup(const struct symbols *s, uint64_t addr, const char **name, const char **module,
+		    uint64_t *offset)
+{
+	const struct symbol *sym = s && addr ? find_covering(s, addr - 1) : NULL;
+
+	if (!sym)
+		return false;
+	*name = s->strings + sym->name;
+	*module = s->strings + sym->module;
+	*offset = addr - sym->addr;
+	return true;
+}
+
+uint64_t symbols_find(const struct symbols *s, const char *name)
+{
+	uint64_t in_module = 0;
+
+	for (size_t i = 0; s && i < s->count; i++) {
+		if (strcmp(s->strings + s->list[i].name, name))
+			continue;
+		if (!s->list[i].module)
+			return s->list[i].addr;
+		if (!in_module)
+			in_module = s->list[i].addr;
+	}
+	return in_module;
+}
+
+int symbols_reload_if_unknown(struct symbols *s, uint64_t addr, uint64_t now_ns)
+{
+	struct symbols *fresh, old;
+	int err;
+
+	if (!s || (addr && find_covering(s, addr - 1)))
+		return 0;
+	if (s->reloaded && now_ns - s->reloaded_ns < RELOAD_NS)
+		return 0;
+	s->reloaded = true;
+	s->reloaded_ns = now_ns;
+	err = symbols_load(&fresh, s->path);
+	if (err)
+		return err;
+	fresh->reloaded = true;
+	fresh->reloaded_ns = now_ns;
+	/* The caller's pointer stays good: exchange what it points to. */
+	old = *s;
+	*s = *fresh;
+	*fresh = old;
+	symbols_free(fresh);
+	return 1;
+}
+
+/*
+ * Functions that free on behalf of their callers, 5.8 to 7.3. Not all are functions of every build: what the
+ * compiler put into its caller does not show up as a location. Not here: whoever decides, e.g. nf_hook_slow
+ * (netfilter's verdict) or __dev_queue_xmit (frees what a qdisc refused; the qdisc has returned by then).
+ */
+static const char *const wrappers[] = {
+	/* net/core/skbuff.c */
+	"kfree_skb",
+	"kfree_skb_reason",   /* in the BTF of 6.1 */
+	"sk_skb_reason_drop", /* by 6.12 */
+	"__kfree_skb",
+	"kfree_skb_list",
+	"kfree_skb_list_reason", /* by 6.1: what a qdisc refuses at enqueue */
+	"kfree_skb_partial",
+	"skb_queue_purge",
+	"skb_queue_purge_reason", /* by 6.12 */
+	"skb_errqueue_purge",
+	"skb_rbtree_purge",
+	/* net/core/dev.c */
+	"__dev_kfree_skb_any",
+	"dev_kfree_skb_any",
+	"dev_kfree_skb_any_reason", /* by 6.12 */
+	"__dev_kfree_skb_irq",
+	"dev_kfree_skb_irq_reason",
+	/* net/core/rtnetlink.c, include/net/sch_generic.h, net/sched */
+	"rtnl_kfree_skbs",
+	"qdisc_drop",
+	"__qdisc_drop",
+	"qdisc_dequeue_drop",
+	"tcf_kfree_skb_list",
+	"__tcf_kfree_skb_list", /* by 7.1 */
+	"drop_func",            /* of codel */
+	"bpf_kfree_skb",        /* for a qdisc that is a BPF program, by 7.1 */
+	/* net/ipv4/tcp_input.c, net/mptcp/protocol.c */
+	"tcp_drop",
+	"tcp_drop_reason", /* a function of its own by 6.16 */
+	"mptcp_drop",
+};
+
+/* Clones that a compiler makes of a function are the function: "tcp_drop.isra.0", ".part.0", ".constprop.0". */
+static bool is_wrapper(const char *name)
+{
+	size_t len = strcspn(name, ".");
+
+	for (size_t i = 0; i < ARRAY_SIZE(wrappers); i++) {
+		if (!strncmp(wrappers[i], name, len) && !wrappers[i][len])
+			return true;
+	}
+	return false;
+}
+
+static bool is_in_wrapper(const struct symbols *s, uint64_t addr)
+{
+	const struct symbol *sym = addr ? find_covering(s, addr - 1) : NULL;
+
+	return sym && is_wrapper(s->strings + sym->name);
+}
+
+uint64_t symbols_skip_wrappers(const struct symbols *s, uint64_t location, const uint64_t *stack,
+			       unsigned int depth)
+{
+	unsigned int i;
+
+	if (!s || !is_in_wrapper(s, location))
+		return location;
+	for (i = 0; i < depth && stack[i] != location; i++)
+		;
+	for (i++; i < depth && stack[i]; i++) {
+		if (!is_in_wrapper(s, stack[i]))
+			return stack[i];
+	}
+	return location;
+}
+
+size_t symbols_count(const struct symbols *s)
+{
+	return s ? s->count : 0;
+}
+
+size_t symbols_bytes(const struct symbols *s)
+{
+	return s ? sizeof(*s) + s->cap * sizeof(*s->list) + s->strings_cap : 0;
+}

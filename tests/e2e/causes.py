@@ -1,0 +1,68 @@
+# SPDX-License-Identifier: MIT
+"""Ways to make the kernel retransmit, each for one reason, used by several tests."""
+import socket
+
+from lab import BLOCK, DATA, SYN, SYNACK, before_nth, nth, start_connect
+
+MSS = 1448  # with time stamps over IPv4 and an MTU of 1500
+
+
+def steady(net):
+    """Retransmissions of a lone segment come by time-out only, and every 200 ms for a while."""
+    net.sysctl("net.ipv4.tcp_early_retrans", 0)
+    net.sysctl("net.ipv4.tcp_thin_linear_timeouts", 1)
+
+
+def stuck(net, version=4, port=5001, size=1000):
+    """A connection whose data never arrives. Returns (client, server, the rule that drops it)."""
+    steady(net)
+    client, server = net.connect(port, version)
+    rule = net.b.drop("input", DATA)
+    client.sendall(BLOCK[:size])
+    return client, server, rule
+
+
+def stuck_syn(net, version=4, port=5001):
+    """A connection that never begins. Returns the client's socket."""
+    net.b.drop("input", SYN)
+    family = socket.AF_INET if version == 4 else socket.AF_INET6
+    client = net.keep(net.a.socket(family))
+    start_connect(client, (net.addr[version][1], port))
+    return client
+
+
+def stuck_synack(net, version=4, port=5001):
+    """The answer to a SYN never arrives. Returns (client, listener)."""
+    listener = net.listen(port, version)
+    net.a.drop("input", SYNACK)
+    client = net.keep(net.a.socket(socket.AF_INET if version == 4 else socket.AF_INET6))
+    start_connect(client, (net.addr[version][1], port))
+    return client, listener
+
+
+def lose_middle(net, version=4, port=5001):
+    """One segment in the middle of a flight is lost: fast retransmit. Returns (client, server, bytes sent)."""
+    client, server = net.connect(port, version)
+    net.b.drop("input", DATA + " " + nth(3))
+    client.sendall(BLOCK[:10 * MSS])
+    return client, server, 10 * MSS
+
+
+def lose_tail(net, version=4, port=5001):
+    """The last segment of a short answer is lost: tail loss probe. b answers, a receives."""
+    client, server = net.connect(port, version)
+    net.a.drop("input", DATA + " " + nth(4))
+    client.sendall(b"?")
+    server.recv(1)
+    server.sendall(BLOCK[:5 * 1400])
+    return client, server, 5 * 1400
+
+
+def lose_flight(net, version=4, port=5001):
+    """A whole flight is lost: the first segment by time-out, the others as the acknowledgements allow."""
+    net.sysctl("net.ipv4.tcp_early_retrans", 0)
+    net.sysctl("net.ipv4.tcp_frto", 0)
+    client, server = net.connect(port, version)
+    net.b.drop("input", DATA + " " + before_nth(10))
+    client.sendall(BLOCK[:10 * MSS])
+    return client, server, 10 * MSS

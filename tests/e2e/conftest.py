@@ -1,0 +1,94 @@
+# SPDX-License-Identifier: MIT
+"""Fixtures: networks that are removed in any case, and the rebpf under test."""
+import os
+import shutil
+import socket
+
+import pytest
+
+import lab
+import tracer
+
+
+def pytest_sessionstart(session):
+    if os.geteuid():
+        pytest.exit("these tests need root", 1)
+    if not os.access(tracer.BINARY, os.X_OK):
+        pytest.exit("no %s: run make" % os.path.relpath(tracer.BINARY), 1)
+    for program in ("ip", "tc", "nft", "ethtool"):
+        if not shutil.which(program):
+            pytest.exit("%s is not installed" % program, 1)
+    os.makedirs("/run/netns", exist_ok=True)
+    socket.setdefaulttimeout(None)
+
+
+@pytest.fixture
+def make_net():
+    """make_net(middle=None, mtu=1500, tso=False): a Net that lives as long as the test."""
+    made = []
+
+    def make(**how):
+        made.append(lab.Net(**how))
+        return made[-1]
+
+    yield make
+    for net in made:
+        net.close()
+
+
+@pytest.fixture
+def net(make_net):
+    return make_net()
+
+
+@pytest.fixture
+def rebpf():
+    """rebpf(*args, output="json"): starts one and waits until it is ready; it ends with the test."""
+    started = []
+
+    def start(*args, **how):
+        started.append(None)
+        started[-1] = tracer.Rebpf(*args, **how)
+        return started[-1]
+
+    yield start
+    for one in started:
+        if one:
+            one.kill()
+
+
+class Shared:
+    """One rebpf for many tests: loading its programs takes seconds on an emulated machine."""
+
+    def __init__(self):
+        self.rebpf = None
+
+    def get(self):
+        if self.rebpf and self.rebpf.process.poll() is not None:
+            self.rebpf = None
+        if not self.rebpf:
+            self.rebpf = tracer.Rebpf()
+        return self.rebpf
+
+    def check(self):
+        """It must not have died, lost a record or printed a broken line."""
+        broken = self.rebpf.events("not JSON")
+        assert not broken, broken[:3]
+        assert self.rebpf.process.poll() is None, "rebpf died:\n" + self.rebpf.story([])
+
+
+@pytest.fixture(scope="session")
+def shared():
+    one = Shared()
+    yield one
+    if one.rebpf:
+        assert one.rebpf.stop() == 0, one.rebpf.errors
+        assert one.rebpf.stats()["event"] == "stats"
+
+
+@pytest.fixture
+def watch(shared):
+    """watch(ns): the events of a namespace from now on."""
+    shared.get()
+    yield lambda ns: tracer.View(shared.get(), ns)
+    shared.check()

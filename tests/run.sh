@@ -1,0 +1,107 @@
+#!/bin/bash
+# SPDX-License-Identifier: MIT
+# Runs tiers of tests and ends with one line: N passed, N failed, N skipped.
+#   run.sh unit TESTS... | golden | e2e | vm | all TESTS...
+set -u
+cd "$(dirname "$0")/.."
+
+python=${PYTHON:-/usr/bin/python3}
+passed=0 failed=0 skipped=0
+logs=build/test-logs
+mkdir -p $logs
+
+# Adds what a runner counted: cmocka's or pytest's closing lines, from a log.
+count_cmocka() { # LOG STATUS
+	local p f s
+	p=$(sed -n 's/^\[  PASSED  \] \([0-9]*\) test.*/\1/p' "$1" | tail -n 1)
+	f=$(sed -n 's/^ *\([0-9]*\) FAILED TEST.*/\1/p' "$1" | tail -n 1)
+	s=$(sed -n 's/^\[  SKIPPED \] \([0-9]*\) test.*/\1/p' "$1" | tail -n 1)
+	passed=$((passed + ${p:-0})) skipped=$((skipped + ${s:-0}))
+	if [ "$2" -ne 0 ]; then failed=$((failed + (${f:-0} > 0 ? ${f:-0} : 1))); fi
+}
+
+count_pytest() { # LOG STATUS
+	local last p f e s
+	last=$(grep -E '^=+ .*(passed|failed|error|skipped|no tests ran).* =+$|^[0-9]+ (passed|failed|skipped).* in ' "$1" | tail -n 1)
+	p=$(grep -oE '[0-9]+ passed' <<< "$last" | grep -oE '[0-9]+')
+	f=$(grep -oE '[0-9]+ failed' <<< "$last" | grep -oE '[0-9]+')
+	e=$(grep -oE '[0-9]+ error' <<< "$last" | grep -oE '[0-9]+')
+	s=$(grep -oE '[0-9]+ skipped' <<< "$last" | grep -oE '[0-9]+')
+	passed=$((passed + ${p:-0})) failed=$((failed + ${f:-0} + ${e:-0})) skipped=$((skipped + ${s:-0}))
+	if [ "$2" -ne 0 ] && [ $((${f:-0} + ${e:-0})) -eq 0 ]; then failed=$((failed + 1)); fi
+}
+
+run_unit() {
+	local t
+	for t in "$@"; do
+		echo "== unit: $(basename "$t")"
+		"$t" > "$logs/$(basename "$t").log" 2>&1
+		local rc=$?
+		[ $rc -eq 0 ] || cat "$logs/$(basename "$t").log"
+		count_cmocka "$logs/$(basename "$t").log" $rc
+	done
+}
+
+run_pytest() { # NAME ARGS...
+	local name=$1; shift
+	echo "== $name"
+	"$python" -m pytest -q -rs -p no:cacheprovider "$@" 2>&1 | tee "$logs/$name.log"
+	count_pytest "$logs/$name.log" "${PIPESTATUS[0]}"
+}
+
+run_golden() { run_pytest golden tests/golden; }
+
+run_e2e() {
+	if [ "$(id -u)" -ne 0 ]; then
+		echo "== e2e: skipped: needs root"
+		skipped=$((skipped + 1))
+		return
+	fi
+	run_pytest e2e tests/e2e
+}
+
+# The same e2e on Debian's kernels, two guests at a time.
+suites=${REBPF_VM_SUITES:-bullseye bookworm trixie sid}
+run_vm() {
+	local suite pids=() dir=build/vm
+	if ! command -v qemu-system-x86_64 >/dev/null; then
+		echo "== vm: skipped: no qemu-system-x86_64"
+		skipped=$((skipped + 1))
+		return
+	fi
+	for suite in $suites; do
+		if ! tests/vm/kernels.sh $dir "$suite"; then
+			echo "== vm: $suite: its kernel cannot be fetched"
+			failed=$((failed + 1))
+			continue
+		fi
+		while [ "$(jobs -rp | wc -l)" -ge "${REBPF_VM_JOBS:-2}" ]; do wait -n; done
+		(
+			REBPF_TEST_SLOW=${REBPF_TEST_SLOW:-4}
+			tests/vm/guest.sh -m 1536 -t "${REBPF_VM_TIMEOUT:-1200}" $dir/"$suite" -- \
+				env REBPF_TEST_SLOW="$REBPF_TEST_SLOW" python3 -m pytest -q -rs -p no:cacheprovider tests/e2e \
+				> "$logs/vm-$suite.log" 2>&1
+			echo $? > "$logs/vm-$suite.rc"
+		) &
+	done
+	wait
+	for suite in $suites; do
+		[ -e "$logs/vm-$suite.rc" ] || continue
+		echo "== vm: $suite ($(cat $dir/"$suite"/release))"
+		tail -n 40 "$logs/vm-$suite.log"
+		count_pytest "$logs/vm-$suite.log" "$(cat "$logs/vm-$suite.rc")"
+	done
+}
+
+rm -f $logs/*.rc
+tier=$1; shift
+case $tier in
+unit) run_unit "$@" ;;
+golden) run_golden ;;
+e2e) run_e2e ;;
+vm) run_vm ;;
+all) run_unit "$@"; run_golden; run_e2e; run_vm ;;
+*) echo "usage: run.sh unit|golden|e2e|vm|all [TESTS]" >&2; exit 2 ;;
+esac
+echo "$passed passed, $failed failed, $skipped skipped"
+[ "$failed" -eq 0 ] && [ "$passed" -gt 0 ]
