@@ -83,8 +83,12 @@ static __always_inline void *emit_reserve(void *map, enum record_ring ring, __u8
 	/* Also emit_submit's barrier: it has to lie between reserving and reading shared.asleep. */
 	__sync_fetch_and_add(&cc->produced[kind], 1);
 	if (!h) {
+		__u64 id = 0;
+
+		/* verifier: no arithmetic on a pointer; a copy by helper is a plain number. */
+		bpf_probe_read_kernel(&id, sizeof(id), &sk);
 		__sync_fetch_and_add(&cc->lost[ring], 1);
-		__sync_fetch_and_add(&shared.lost_bucket[ring][flow_bucket(sk) & (REBPF_FLOW_BUCKETS - 1)], 1);
+		__sync_fetch_and_add(&shared.lost_bucket[ring][flow_bucket(id) & (REBPF_FLOW_BUCKETS - 1)], 1);
 		return NULL;
 	}
 	h->ts_ns = bpf_ktime_get_ns();

@@ -8,7 +8,7 @@
 #include "reasons.h"
 #include "util.h"
 
-/* Entries in the order of arrival, found through @slots: open addressing, entry number + 1, half full at most. */
+/* Entries in order of arrival, found through @slots: open addressing, entry number + 1, half full at most. */
 struct table {
 	char *entries; /* each begins with its key, a uint64_t */
 	size_t entry_size;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What the pipeline knows of kernel addresses and drop reasons: only what SYMBOL and REASON records told it, live
- * as in a replay. A file may be hostile: what is learned is bounded, and texts need no NUL.
+ * What the pipeline knows of kernel addresses and drop reasons: only what SYMBOL and REASON records told
+ * it, live as in a replay. A file may be hostile: what is learned is bounded, and texts need no NUL.
  */
 #ifndef REBPF_NAMES_H
 #define REBPF_NAMES_H
@@ -21,8 +21,8 @@ struct names *names_new(void); /* NULL: no memory */
 void names_free(struct names *n);
 
 /*
- * A record learned again replaces what was known. 0, -ENOSPC: full, what is known stays (and is still replaced);
- * -ENOMEM.
+ * A record learned again replaces what was known. 0, -ENOSPC: full, what is known stays (and is still
+ * replaced); -ENOMEM.
  */
 int names_learn_symbol(struct names *n, const struct rec_symbol *r);
 int names_learn_reason(struct names *n, const struct rec_reason *r);
@@ -35,8 +35,8 @@ bool names_has_reason(const struct names *n, uint32_t reason);
 void names_fill_drop(const struct names *n, const struct rec_rtx_drop *d, struct ev_drop_place *p);
 
 /*
- * Fills reason, symbol, module, offset and address of @p; leaves known and ifname alone. What was never learned:
- * "" and 0 for the symbol; for the reason the text of its number (reasons_text()), "" for 0.
+ * Fills reason, symbol, module, offset and address of @p; leaves known and ifname alone. What was never
+ * learned: "" and 0 for the symbol; for the reason the text of its number (reasons_text()), "" for 0.
  */
 void names_fill(const struct names *n, uint64_t location, uint32_t reason, struct ev_drop_place *p);
 

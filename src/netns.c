@@ -12,8 +12,8 @@
 #include "netns.h"
 
 /*
- * -ENOENT if @path, below @dir, is not the namespace. Looked at before it is opened, for the open may be refused or
- * have effects; and after, for the file may have become another's meanwhile.
+ * -ENOENT if @path, below @dir, is not the namespace. Looked at before it is opened, for the open may be
+ * refused or have effects; and after, for the file may have become another's meanwhile.
  */
 static int open_if(int dir, const char *path, uint32_t inum)
 {

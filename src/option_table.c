@@ -42,7 +42,8 @@ enum {
 	EVENT_KINDS(X)
 #undef X
 };
-_Static_assert(EV_KIND_COUNT < 31 && RTX_TYPE_COUNT < 32 && RTX_CAUSE_COUNT < 32, "one bit each, and \"all\"");
+_Static_assert(EV_KIND_COUNT < 31 && RTX_TYPE_COUNT < 32 && RTX_CAUSE_COUNT < 32,
+	       "one bit each, and \"all\"");
 
 /* Statistics are always reported: there is nothing to choose. */
 static const struct option_names choose_events = {
@@ -220,7 +221,8 @@ const struct option_row option_table[] = {
 		.help = "address of either end", .expected = EXPECTED_ADDR, .arg = RULE_ANY, LIST(addr),
 	},
 	[OPTION_SADDR] = {
-		.type = &type_addr, .group = GROUP_FILTER, .name = "saddr", .value = "IP[/LEN]", .with_next = true,
+		.type = &type_addr, .group = GROUP_FILTER, .name = "saddr", .value = "IP[/LEN]",
+		.with_next = true,
 		.help = "", .expected = EXPECTED_ADDR, .arg = RULE_LOCAL, LIST(addr),
 	},
 	[OPTION_DADDR] = {
@@ -232,7 +234,8 @@ const struct option_row option_table[] = {
 		.help = "port of either end", .expected = EXPECTED_PORT, .arg = RULE_ANY, LIST(port),
 	},
 	[OPTION_SPORT] = {
-		.type = &type_ports, .group = GROUP_FILTER, .name = "sport", .value = "N[-M]", .with_next = true,
+		.type = &type_ports, .group = GROUP_FILTER, .name = "sport", .value = "N[-M]",
+		.with_next = true,
 		.help = "", .expected = EXPECTED_PORT, .arg = RULE_LOCAL, LIST(port),
 	},
 	[OPTION_DPORT] = {
@@ -259,12 +262,14 @@ const struct option_row option_table[] = {
 		.expected = "a network namespace, by a process in it, name, path or inode number",
 	},
 	[OPTION_INTERFACE] = {
-		.type = &type_ifname, .group = GROUP_FILTER, .letter = 'i', .name = "interface", .value = "NAME",
+		.type = &type_ifname, .group = GROUP_FILTER, .letter = 'i', .name = "interface",
+		.value = "NAME",
 		.help = "watch only these network devices", LIST(ifname),
 		.expected = "an interface name of 1 to 15 bytes",
 	},
 	[OPTION_IPV4] = {
-		.type = &type_ip_version, .group = GROUP_FILTER, .letter = '4', .name = "ipv4", .with_next = true,
+		.type = &type_ip_version, .group = GROUP_FILTER, .letter = '4', .name = "ipv4",
+		.with_next = true,
 		.help = "", .arg = 4, FIELD(ip_version),
 	},
 	[OPTION_IPV6] = {
@@ -285,7 +290,8 @@ const struct option_row option_table[] = {
 		.expected = "a drop reason such as NETFILTER_DROP",
 	},
 	[OPTION_OUTPUT] = {
-		.type = &type_choice, .group = GROUP_OUTPUT, .letter = 'o', .name = "output", .value = "FORMAT",
+		.type = &type_choice, .group = GROUP_OUTPUT, .letter = 'o', .name = "output",
+		.value = "FORMAT",
 		.help = "format", .names = &choose_format, FIELD(format),
 	},
 	[OPTION_COLOR] = {
@@ -314,7 +320,8 @@ const struct option_row option_table[] = {
 		FIELD(read_path),
 	},
 	[OPTION_DURATION] = {
-		.type = &type_duration, .group = GROUP_STOP, .letter = 'd', .name = "duration", .value = "TIME",
+		.type = &type_duration, .group = GROUP_STOP, .letter = 'd', .name = "duration",
+		.value = "TIME",
 		.help = "after seconds, or a time as 500ms, 2m, 1h", FIELD(duration_ns),
 		.expected = "seconds or a time such as 1.5s, 500ms, 2m or 1h, above 0 and up to 87600h",
 	},
@@ -330,10 +337,12 @@ const struct option_row option_table[] = {
 		.type = &type_action, .group = GROUP_HELP, .letter = 'h', .name = "help", .help = "this text",
 	},
 	[OPTION_VERSION] = {
-		.type = &type_action, .group = GROUP_HELP, .letter = 'V', .name = "version", .help = "the version",
+		.type = &type_action, .group = GROUP_HELP, .letter = 'V', .name = "version",
+		.help = "the version",
 	},
 	[OPTION_FORCE] = {
-		.type = &type_string, .group = GROUP_HELP, .name = "force", .value = "ROLE=NAME,...", .hidden = true,
+		.type = &type_string, .group = GROUP_HELP, .name = "force", .value = "ROLE=NAME,...",
+		.hidden = true,
 		.help = "", .expected = "ROLE=NAME,...", .once = true, FIELD(force),
 	},
 	[OPTION_BTF] = {

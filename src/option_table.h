@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * One row per option. Whatever knows an option by more than its field in struct options reads it from here: the
- * parser (options.c), --help (help.c) and their tests.
+ * One row per option. Whatever knows an option by more than its field in struct options reads it from here:
+ * the parser (options.c), --help (help.c) and their tests.
  */
 #ifndef REBPF_OPTION_TABLE_H
 #define REBPF_OPTION_TABLE_H

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The command line. One typed table (option_table.c) is the only list of options: parsing, --help, and the later
- * manual page and completions come from it.
+ * The command line. One typed table (option_table.c) is the only list of options: parsing, --help, and the
+ * later manual page and completions come from it.
  */
 #ifndef REBPF_OPTIONS_H
 #define REBPF_OPTIONS_H
@@ -23,7 +23,7 @@ struct options {
 
 	/* Filters. Lists are OR within, AND between. */
 	unsigned int addr_count;
-	struct addr_rule addr[REBPF_MAX_RULES]; /* list = RULE_ANY (-a), RULE_LOCAL (--saddr), RULE_REMOTE (--daddr) */
+	struct addr_rule addr[REBPF_MAX_RULES]; /* list: RULE_ANY -a, RULE_LOCAL --saddr, RULE_REMOTE --daddr */
 	unsigned int port_count;
 	struct port_rule port[REBPF_MAX_RULES];
 	unsigned int pid_count;

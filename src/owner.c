@@ -23,6 +23,10 @@
 #define NONE UINT32_MAX
 #define PF_KTHREAD 0x00200000  /* include/linux/sched.h */
 
+/* /proc/PID/stat from field 3 on, behind the comm: takes fields 9 (flags) and 22 (starttime), proc(5). */
+#define STAT_FORMAT \
+	" %*c %*d %*d %*d %*d %*d %u %*u %*u %*u %*u %*u %*u %*d %*d %*d %*d %*d %*d %llu"
+
 struct process {
 	uint32_t tgid;
 	char comm[REBPF_COMM_LEN];
@@ -77,17 +81,24 @@ struct owner_scan {
 
 /* ---- reading /proc ---- */
 
-/* The inode number that a link such as "socket:[12345]" names; 0: another kind of file, or gone. */
-static uint64_t read_socket_link(int dir, const char *name)
+/*
+ * The inode number that a link such as "socket:[12345]" names, 0 for another kind of file and for one that
+ * is gone. False: we may not look.
+ */
+static bool read_socket_link(int dir, const char *name, uint64_t *ino)
 {
 	static const char prefix[] = "socket:[";
 	char link[64];
 	ssize_t len = readlinkat(dir, name, link, sizeof(link) - 1);
 
-	if (len <= (ssize_t)sizeof(prefix) - 1 || memcmp(link, prefix, sizeof(prefix) - 1))
-		return 0;
-	link[len] = '\0';
-	return strtoull(link + sizeof(prefix) - 1, NULL, 10);
+	*ino = 0;
+	if (len < 0)
+		return errno != EACCES && errno != EPERM;
+	if ((size_t)len >= sizeof(prefix) && !memcmp(link, prefix, sizeof(prefix) - 1)) {
+		link[len] = '\0';
+		*ino = strtoull(link + sizeof(prefix) - 1, NULL, 10);
+	}
+	return true;
 }
 
 /*
@@ -96,7 +107,7 @@ static uint64_t read_socket_link(int dir, const char *name)
  */
 static int read_process(const struct owner_scan *os, uint32_t tgid, struct process *out)
 {
-	char buf[1024], path[32], *open, *close_paren;
+	char buf[1024], path[32], *name, *name_end;
 	unsigned long long started;
 	unsigned int flags;
 	ssize_t n;
@@ -112,17 +123,15 @@ static int read_process(const struct owner_scan *os, uint32_t tgid, struct proce
 	if (n <= 0)
 		return -ESRCH;
 	buf[n] = '\0';
-	open = memchr(buf, '(', (size_t)n);
-	close_paren = memrchr(buf, ')', (size_t)n);
-	if (!open || !close_paren || close_paren < open)
+	name = memchr(buf, '(', (size_t)n);
+	name_end = memrchr(buf, ')', (size_t)n);
+	if (!name || !name_end || ++name > name_end)
 		return -ESRCH;
-	/* Fields 9 (flags) and 22 (starttime) of proc_pid_stat(5); the text goes on with field 3. */
-	if (sscanf(close_paren + 1, " %*c %*d %*d %*d %*d %*d %u %*u %*u %*u %*u %*u %*u %*d %*d %*d %*d %*d %*d %llu",
-		   &flags, &started) != 2 || flags & PF_KTHREAD)
+	if (sscanf(name_end + 1, STAT_FORMAT, &flags, &started) != 2 || flags & PF_KTHREAD)
 		return -ESRCH;
 	memset(out, 0, sizeof(*out));
-	len = (size_t)(close_paren - open - 1);
-	memcpy(out->comm, open + 1, len < sizeof(out->comm) ? len : sizeof(out->comm) - 1);
+	len = (size_t)(name_end - name);
+	memcpy(out->comm, name, len < sizeof(out->comm) ? len : sizeof(out->comm) - 1);
 	out->tgid = tgid;
 	out->started = started;
 	return 0;
@@ -316,7 +325,10 @@ static void next_file(struct owner_scan *os, uint64_t now_ns)
 		os->files = NULL;
 		return;
 	}
-	ino = is_number(d->d_name) ? read_socket_link(dirfd(os->files), d->d_name) : 0;
+	if (!is_number(d->d_name))
+		return;
+	if (!read_socket_link(dirfd(os->files), d->d_name, &ino))
+		os->pass.complete = false;
 	if (!ino)
 		return;
 	/* Few processes have a socket: only those are worth a look. */
@@ -357,10 +369,12 @@ static bool pass_step(struct owner_scan *os, uint64_t now_ns)
 /* ---- verifying ---- */
 
 /* Walks over the files of one process, as far as is allowed. *fd is where it was found. */
-static enum owner_holds walk_files(struct owner_scan *os, uint32_t tgid, uint64_t ino, uint64_t now_ns, uint32_t *fd)
+static enum owner_holds walk_files(struct owner_scan *os, uint32_t tgid, uint64_t ino, uint64_t now_ns,
+				   uint32_t *fd)
 {
 	enum owner_holds answer = OWNER_HOLDS_NO;
 	unsigned int left = WALK_FILES;
+	uint64_t file_ino;
 	struct dirent *d;
 	DIR *files;
 
@@ -376,9 +390,9 @@ static enum owner_holds walk_files(struct owner_scan *os, uint32_t tgid, uint64_
 	while (answer == OWNER_HOLDS_NO && (d = readdir(files))) {
 		if (!is_number(d->d_name))
 			continue;
-		if (!left || !os->walk_left) {
+		if (!left || !os->walk_left || !read_socket_link(dirfd(files), d->d_name, &file_ino)) {
 			answer = OWNER_HOLDS_UNKNOWN;
-		} else if (read_socket_link(dirfd(files), d->d_name) == ino) {
+		} else if (file_ino == ino) {
 			*fd = (uint32_t)strtoul(d->d_name, NULL, 10);
 			answer = OWNER_HOLDS_YES;
 		}
@@ -389,13 +403,15 @@ static enum owner_holds walk_files(struct owner_scan *os, uint32_t tgid, uint64_
 	return answer;
 }
 
-static enum owner_holds check_holds(struct owner_scan *os, uint32_t tgid, uint64_t ino, uint64_t now_ns, uint32_t *fd)
+static enum owner_holds check_holds(struct owner_scan *os, uint32_t tgid, uint64_t ino, uint64_t now_ns,
+				    uint32_t *fd)
 {
+	uint64_t file_ino;
 	char path[48];
 
 	if (*fd != NONE) {
 		snprintf(path, sizeof(path), "%u/fd/%u", tgid, *fd);
-		if (read_socket_link(os->proc_fd, path) == ino)
+		if (read_socket_link(os->proc_fd, path, &file_ino) && file_ino == ino)
 			return OWNER_HOLDS_YES;
 	}
 	return walk_files(os, tgid, ino, now_ns, fd);
@@ -418,7 +434,8 @@ static bool verify(struct owner_scan *os, struct entry *e, uint64_t now_ns)
 
 	if (now_sec - e->verified_sec < VERIFY_SEC)
 		return true;
-	if (check_holds(os, p->tgid, e->ino, now_ns, &e->fd) != OWNER_HOLDS_YES || read_process(os, p->tgid, &fresh)) {
+	if (check_holds(os, p->tgid, e->ino, now_ns, &e->fd) != OWNER_HOLDS_YES ||
+	    read_process(os, p->tgid, &fresh)) {
 		e->process = NONE;
 		return false;
 	}
@@ -429,28 +446,27 @@ static bool verify(struct owner_scan *os, struct entry *e, uint64_t now_ns)
 
 /* ---- asking ---- */
 
-static enum owner_answer found(const struct owner_scan *os, const struct entry *e, struct rec_owner *out)
+/* Among the holders noted so far; @tgid: only that process, 0: any. */
+static bool find_known(struct owner_scan *os, uint64_t ino, uint32_t tgid, uint64_t now_ns,
+		       struct rec_owner *out)
 {
-	const struct process *p = &os->known.processes[e->process];
-
-	out->tgid = p->tgid;
-	memcpy(out->comm, p->comm, sizeof(out->comm));
-	return OWNER_FOUND;
-}
-
-static bool find_known(struct owner_scan *os, uint64_t ino, uint32_t tgid, uint64_t now_ns, struct rec_owner *out)
-{
+	const struct process *p;
 	struct entry *e;
 
 	while ((e = pass_find(&os->known, ino, tgid))) {
-		if (verify(os, e, now_ns))
-			return found(os, e, out) == OWNER_FOUND;
+		if (!verify(os, e, now_ns))
+			continue;
+		p = &os->known.processes[e->process];
+		out->tgid = p->tgid;
+		memcpy(out->comm, p->comm, sizeof(out->comm));
+		return true;
 	}
 	return false;
 }
 
 /* The process that the kernel side saw, if it has the socket; noted like one that a pass found. */
-static bool find_hinted(struct owner_scan *os, uint64_t ino, uint32_t tgid, uint64_t now_ns, struct rec_owner *out)
+static bool find_hinted(struct owner_scan *os, uint64_t ino, uint32_t tgid, uint64_t now_ns,
+			struct rec_owner *out)
 {
 	struct process process;
 	uint32_t fd = NONE, index;
@@ -473,33 +489,43 @@ static struct missed *missed_slot(struct owner_scan *os, uint64_t ino)
 	return &os->missed[(ino * 0x9e3779b97f4a7c15ULL >> 32) % MISSED_SLOTS];
 }
 
+/* Goes on with the pass under way, or begins one if it is time. *began: by this call. True: one is done now. */
+static bool search(struct owner_scan *os, uint64_t now_ns, bool *began)
+{
+	*began = false;
+	if (!os->proc) {
+		if (os->scans && now_ns < os->next_scan_ns)
+			return false;
+		pass_begin(os, now_ns);
+		*began = true;
+	}
+	return os->proc && pass_step(os, now_ns);
+}
+
 enum owner_answer owner_find(struct owner_scan *os, uint64_t ino, uint32_t hint_tgid, uint64_t now_ns,
 			     struct rec_owner *out)
 {
 	struct missed *m = missed_slot(os, ino);
-	bool began = false;
+	bool began;
 
 	memset(out, 0, sizeof(*out));
 	if (!ino)
 		return OWNER_NOBODY;
-	if (hint_tgid && (find_known(os, ino, hint_tgid, now_ns, out) || find_hinted(os, ino, hint_tgid, now_ns, out)))
+	if (hint_tgid && (find_known(os, ino, hint_tgid, now_ns, out) ||
+			  find_hinted(os, ino, hint_tgid, now_ns, out)))
 		return OWNER_FOUND;
 	if (find_known(os, ino, 0, now_ns, out))
 		return OWNER_FOUND;
 	if (m->ino == ino && now_ns - m->since_ns < VERIFY_SEC * NSEC_PER_SEC)
 		return m->answer;
-	if (!os->proc) {
-		if (os->scans && now_ns < os->next_scan_ns)
-			return OWNER_NOT_SEARCHED;
-		pass_begin(os, now_ns);
-		began = true;
-	}
-	if (!os->proc || !pass_step(os, now_ns))
+	if (!search(os, now_ns, &began))
 		return OWNER_NOT_SEARCHED;
-	if (find_known(os, ino, hint_tgid, now_ns, out) || find_known(os, ino, 0, now_ns, out))
+	if ((hint_tgid && find_known(os, ino, hint_tgid, now_ns, out)) || find_known(os, ino, 0, now_ns, out))
 		return OWNER_FOUND;
-	/* A pass that began before the question may have passed by before the socket was opened. */
-	*m = (struct missed){ ino, now_ns, began && os->known.complete ? OWNER_NOBODY : OWNER_NOT_SEARCHED };
+	/* A pass that began before the question may have come by before the socket was opened: wait for the next. */
+	if (!began)
+		return OWNER_NOT_SEARCHED;
+	*m = (struct missed){ ino, now_ns, os->known.complete ? OWNER_NOBODY : OWNER_NOT_SEARCHED };
 	return m->answer;
 }
 

@@ -245,8 +245,9 @@ static int netns_of_number(uint64_t number, uint32_t *out)
 	if (errno != ENOENT)
 		return -errno;
 	/*
-	 * Namespaces are numbered from 0xeffffff8 up (enum init_ns_ino, PROC_DYNAMIC_FIRST in the kernel), so a
-	 * number that could be a process id is one that has ended: a filter on it would never match anything.
+	 * The kernel numbers namespaces from 0xeffffff8 up (PROC_DYNAMIC_FIRST, and below it those of the first
+	 * process), so a number that could be a process id is one of a process that has ended: as an inode number
+	 * it would never match anything.
 	 */
 	if (number <= PID_LIMIT)
 		return -ESRCH;
@@ -299,8 +300,8 @@ int cgroup2_root(const char *mounts, char *out, size_t size)
 }
 
 /*
- * The inode number is the id: kernel 40430452fd5d ("kernfs: use 64bit inos if ino_t is 64bit", 5.5), and rebpf
- * runs on nothing older or narrower.
+ * The inode number is the id: kernel 40430452fd5d ("kernfs: use 64bit inos if ino_t is 64bit", 5.5), and
+ * rebpf runs on nothing older or narrower.
  */
 static int cgroup_of_path(const char *path, uint64_t *out)
 {

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Values as the user types them. All return 0 or a negative errno and leave *out alone on failure: -EINVAL for
- * text that is no such value, another errno for one that could not be resolved on this machine. No messages:
- * the caller knows the option.
+ * Values as the user types them. All return 0 or a negative errno and leave *out alone on failure: -EINVAL
+ * for text that is no such value, another errno for one that could not be resolved on this machine. No
+ * messages: the caller knows the option.
  */
 #ifndef REBPF_PARSE_H
 #define REBPF_PARSE_H
@@ -38,8 +38,9 @@ int parse_reason(const char *text, char out[REBPF_REASON_LEN]);
 
 /*
  * Inode number of a network namespace. Digits are the id of a running process if there is one (also where a
- * named namespace has the same digits: give its path then), else an inode number. Anything else is a path if it
- * has a slash, else a name of "ip netns".
+ * named namespace has the same digits: give its path then), else an inode number; -ESRCH for one that can
+ * only be the id of a process that has ended. Anything else is a path if it has a slash, else a name of
+ * "ip netns".
  */
 int parse_netns(const char *text, uint32_t *out);
 

@@ -26,18 +26,16 @@ struct probes {
 /* libbpf's messages, one level less important than it thinks: what it warns of, we explain ourselves. */
 static int print_libbpf(enum libbpf_print_level level, const char *fmt, va_list args)
 {
-	char line[4096];
-	size_t len;
+	enum log_level as = level == LIBBPF_WARN ? LOG_DEBUG : LOG_TRACE;
+	char *text = NULL, *rest, *line;
 
-	if (log_get_level() < (level == LIBBPF_WARN ? LOG_DEBUG : LOG_TRACE))
+	if (log_get_level() < as || vasprintf(&text, fmt, args) < 0)
 		return 0;
-	vsnprintf(line, sizeof(line), fmt, args);
-	for (len = strlen(line); len && line[len - 1] == '\n'; len--)
-		line[len - 1] = '\0';
-	if (level == LIBBPF_WARN)
-		log_debug("%s", line);
-	else
-		log_trace("%s", line);
+	rest = text;
+	while ((line = strsep(&rest, "\n")))
+		if (*line)
+			log_print(as, "%s", line);
+	free(text);
 	return 0;
 }
 

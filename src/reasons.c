@@ -108,8 +108,8 @@ void reasons_free(struct reasons *r)
 int reasons_add(struct reasons *r, uint32_t number, const char *name)
 {
 	/*
-	 * Ends of an enum and of the list of sub-systems, the mask, and bases such as __QDISC_DROP_REASON (7.1),
-	 * whose number no packet has.
+	 * Ends of an enum and of the list of sub-systems, the mask, and bases such as __QDISC_DROP_REASON
+	 * (7.1), whose number no packet has.
 	 */
 	if (!name || ends_with(name, "_MAX") || ends_with(name, "_NUM") || ends_with(name, "_MASK") ||
 	    starts_with(name, "__"))
@@ -121,8 +121,8 @@ int reasons_add(struct reasons *r, uint32_t number, const char *name)
 	if (starts_with(name, PREFIX_SHORT))
 		return insert(&r->known, number, name + strlen(PREFIX_SHORT));
 	/*
-	 * The low numbers are the core's: a sub-system's QDISC_DROP_UNSPEC = 0 or RX_CONTINUE = 1 is a state of
-	 * its own and never travels in a packet's reason.
+	 * The low numbers are the core's: a sub-system's QDISC_DROP_UNSPEC = 0 or RX_CONTINUE = 1 is a
+	 * state of its own and never travels in a packet's reason.
 	 */
 	if (!(number >> SUBSYS_SHIFT))
 		return 0;

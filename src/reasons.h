@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The drop reasons of one kernel: number -> name. The numbers change with nearly every release and even within a
- * stable series, so all of them come from that kernel's BTF (features.c); none is known here.
+ * The drop reasons of one kernel: number -> name. The numbers change with nearly every release and even
+ * within a stable series, so all of them come from that kernel's BTF (features.c); none is known here.
  */
 #ifndef REBPF_REASONS_H
 #define REBPF_REASONS_H
@@ -19,15 +19,15 @@ struct reasons *reasons_new(void);
 void reasons_free(struct reasons *r); /* NULL is fine */
 
 /*
- * Takes one enumerator, as BTF names it, of skb_drop_reason, skb_drop_reason_subsys or a sub-system's own enum
- * (qdisc_drop_reason, mac80211_drop_reason, ovs_drop_reason). The common prefix SKB_DROP_REASON_ (or SKB_) goes;
- * the sub-systems' names stay whole, for their prefix says whose they are: QDISC_DROP_OVERLIMIT. Values that are
- * no reasons (ends, masks, bases) are skipped. Of two names for one number the first stays.
- * 0 (taken or skipped), -ENOMEM, -E2BIG (more than any kernel has).
+ * Takes one enumerator, as BTF names it, of skb_drop_reason, skb_drop_reason_subsys or a sub-system's own
+ * enum (qdisc_drop_reason, mac80211_drop_reason, ovs_drop_reason). The common prefix SKB_DROP_REASON_ (or
+ * SKB_) goes; the sub-systems' names stay whole, for their prefix says whose they are:
+ * QDISC_DROP_OVERLIMIT. Values that are no reasons (ends, masks, bases) are skipped. Of two names for one
+ * number the first stays. 0 (taken or skipped), -ENOMEM, -E2BIG (more than any kernel has).
  */
 int reasons_add(struct reasons *r, uint32_t number, const char *name);
 
-/* For walking all reasons by number: @i from 0 to reasons_count(). The name lives until the next reasons_add(). */
+/* To walk all by number: @i from 0 to reasons_count() - 1. The name lives until the next reasons_add(). */
 size_t reasons_count(const struct reasons *r);
 void reasons_at(const struct reasons *r, size_t i, uint32_t *number, const char **name);
 

@@ -34,7 +34,7 @@ struct symbols {
 
 /* ---- loading ---- */
 
-/* @data with room for @need items; grows by half, so that little is wasted. NULL: no memory, @data is as it was. */
+/* @data with room for @need items; grows by half, so as to waste little. NULL: no memory, @data is untouched. */
 static void *grow(void *data, size_t *cap, size_t need, size_t item, size_t first)
 {
 	size_t n = *cap ? *cap : first;
@@ -77,8 +77,8 @@ static bool has_prefix(const char *text, size_t len, const char *prefix)
 }
 
 /*
- * Not functions: the padding before a function, half of all symbols where there is some (__pfx_ of objtool, __cfi_
- * of clang), mapping symbols of arm ($x, $d) and local labels of riscv (.L12).
+ * Not functions: the padding before a function, half of all symbols where there is some (__pfx_ of objtool,
+ * __cfi_ of clang), mapping symbols of arm ($x, $d) and local labels of riscv (.L12).
  */
 static bool is_noise(const char *name, size_t len)
 {
@@ -191,7 +191,7 @@ static int read_symbols(struct symbols *s, int fd)
 			break;
 		have += (size_t)n;
 		err = add_lines(s, buf, have, &used);
-		/* A line longer than the buffer is no line of kallsyms; the rest of it will not parse either. */
+		/* No line of kallsyms is so long; what is left of it will not parse either. */
 		if (!used && have == READ_BYTES)
 			used = have;
 		have -= used;
@@ -404,7 +404,7 @@ static const char *const wrappers[] = {
 	"mptcp_drop",
 };
 
-/* Clones that a compiler makes of a function are the function: "tcp_drop.isra.0", ".part.0", ".constprop.0". */
+/* A compiler's clones of a function are the function: "tcp_drop.isra.0", ".part.0", ".constprop.0". */
 static bool is_wrapper(const char *name)
 {
 	size_t len = strcspn(name, ".");

@@ -13,19 +13,20 @@
 struct symbols;
 
 /*
- * Loads @path (NULL: /proc/kallsyms). -EPERM: all addresses are zero, kernel.kptr_restrict and our privileges
- * hide them; -ENODATA: no code in it; other negative errno: it cannot be read. *out is untouched on failure, and
- * callers go on without symbols, with raw addresses.
+ * Loads @path (NULL: /proc/kallsyms). -EPERM: all addresses are zero, kernel.kptr_restrict and our
+ * privileges hide them; -ENODATA: no code in it; other negative errno: it cannot be read. *out is untouched
+ * on failure, and callers go on without symbols, with raw addresses.
  */
 int symbols_load(struct symbols **out, const char *path);
 void symbols_free(struct symbols *s); /* NULL is fine */
 
 /*
- * The function that @addr returns to, and how far into it. @addr is a return address: it may lie just behind a
- * function that ends in the call, so the byte before it is looked up; *offset is still that of @addr. *module is
- * "" for the kernel itself, else its name without brackets. Of several names for one address, the one that the
- * kernel's own messages show. The strings live until the next reload or symbols_free(). False: nothing is known
- * there; the out-parameters are untouched. NULL for @s knows nothing.
+ * The function that @addr returns to, and how far into it. @addr is a return address: it may lie just
+ * behind a function that ends in the call, so the byte before it is looked up; *offset is still that of
+ * @addr. *module is "" for the kernel itself, else its name without brackets. Of several names for one
+ * address, the one that the kernel's own messages show. The strings live until the next reload or
+ * symbols_free(). False: nothing is known there; the out-parameters are untouched. NULL for @s knows
+ * nothing.
  */
 bool symbols_lookup(const struct symbols *s, uint64_t addr, const char **name, const char **module,
 		    uint64_t *offset);
@@ -35,15 +36,17 @@ uint64_t symbols_find(const struct symbols *s, const char *name);
 
 /*
  * Loads again if @addr is unknown, as after modprobe, at most once in 10 s of the caller's monotonic clock.
- * 1: loaded again, try once more; 0: known, or too soon; negative errno as symbols_load(): what was known stays.
+ * 1: loaded again, try once more; 0: known, or too soon; negative errno as symbols_load(): what was known
+ * stays.
  */
 int symbols_reload_if_unknown(struct symbols *s, uint64_t addr, uint64_t now_ns);
 
 /*
- * Where it was decided to drop. @location, as skb:kfree_skb gives it, is the return address in the caller of the
- * function that freed; that caller is often only a helper which frees (kfree_skb_list_reason, tcp_drop_reason).
- * Then follows @stack (return addresses, innermost first, 0 ends it) up from @location to the first function that
- * is none. @location itself if it is in no helper, if the stack does not contain it, or if only helpers follow.
+ * Where it was decided to drop. @location, as skb:kfree_skb gives it, is the return address in the caller
+ * of the function that freed; that caller is often only a helper which frees (kfree_skb_list_reason,
+ * tcp_drop_reason). Then follows @stack (return addresses, innermost first, 0 ends it) up from @location to
+ * the first function that is none. @location itself if it is in no helper, if the stack does not contain
+ * it, or if only helpers follow.
  */
 uint64_t symbols_skip_wrappers(const struct symbols *s, uint64_t location, const uint64_t *stack,
 			       unsigned int depth);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/* The text buffer, its printers, clocks and files. The printers make up most of a line's cost: no printf here. */
+/* The text buffer and its printers, clocks, files. Printers are most of what a line costs: no printf here. */
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
@@ -291,8 +291,8 @@ void strbuf_rfc3339(struct strbuf *b, uint64_t wall_ns)
 }
 
 /*
- * Seconds east of UTC at @sec. Asked once a minute: localtime_r costs more than the rest of a line, and no zone
- * has changed its clock inside a minute of UTC since 1972 (the zone database), so daylight saving is exact.
+ * Seconds east of UTC at @sec. Asked once a minute: localtime_r costs more than the rest of a line, and no
+ * zone has changed its clock inside a minute of UTC since 1972, so daylight saving is exact.
  */
 static long local_offset(uint64_t sec)
 {

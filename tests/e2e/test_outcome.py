@@ -5,8 +5,8 @@ import socket
 import pytest
 
 import causes
-from lab import BLOCK, DATA, TC_ACT_SHOT, TC_ACT_STOLEN, kernel, receive_bytes
-from tracer import brief, has_entry_hooks, has_reasons, mode, need_failures, need_refusals
+from lab import BLOCK, DATA, TC_ACT_SHOT, TC_ACT_STOLEN, receive_bytes
+from tracer import brief, has_reasons, mode, need_failures, need_refusals
 
 QDISC_REASONS = ("QDISC_DROP", "QDISC_OVERLIMIT")
 
@@ -271,7 +271,7 @@ def test_synack_that_fails(net, watch):
     view.wait(1, type="synack")
     net.b.drop("output", causes.SYNACK)
     event = view.wait(1, lambda e: e["ret"] != 0, type="synack", timeout=20)[0]
-    assert (event["ret"], event["ret_name"], event["outcome"]) == (-1, "EPERM", "dropped")
+    assert (event["ret"], event["ret_name"], event["outcome"]) == (-1, "EPERM", "refused")
     assert event["drop"]["reason"] == ("NETFILTER_DROP" if has_reasons() else None)
 
 
@@ -288,8 +288,7 @@ def test_syn_shot(net, watch, version):
 
 def test_buffer_of_an_older_copy(net, watch):
     """An older copy that is dropped late, from the queue, is no drop of the new one."""
-    if kernel() < (5, 17) or not has_entry_hooks():
-        pytest.skip("needs drop reasons and entry hooks to be certain")
+    need_refusals()
     view = busy_queue(net, watch, "tbf", "rate", "4kbit", "burst", "1600", "limit", "50000")
     event = view.wait(1, outcome="refused")[0]
     net.a.no_qdisc("a0")  # drops what it holds

@@ -5,7 +5,7 @@ import socket
 import pytest
 
 import causes
-from lab import (BARE_ACK, BLOCK, DATA, IPPROTO_MPTCP, SYNACK, Background, nth, percent, receive_bytes, reset,
+from lab import (BARE_ACK, BLOCK, DATA, IPPROTO_MPTCP, SYNACK, Background, before_nth, nth, percent, receive_bytes, reset,
                  start_connect, transfer, wait_until)
 from tracer import check_truth, has_entry_hooks, need_failures, need_refusals
 
@@ -105,8 +105,16 @@ def test_parallel_flows(net, truth):
 
 def test_lost_acknowledgements(net, truth):
     """Retransmissions of data that had arrived count as well."""
-    net.a.drop("input", BARE_ACK + " " + percent(60))
-    truth(net.a, lambda view: move(net, 1 << 20))
+    net.a.drop("input", BARE_ACK + " " + before_nth(12))
+
+    def traffic(view):
+        client, server = net.connect()
+        transfer(client, server, 10 * causes.MSS)
+        view.wait(1)
+        reset(client)
+        reset(server)
+
+    truth(net.a, traffic)
 
 
 def test_tail_loss_probe(net, truth):

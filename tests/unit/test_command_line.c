@@ -69,7 +69,8 @@ static void test_output(void **state)
 	assert_run("-vv", "--verbose", "-v");
 	assert_int_equal(opt.verbose, 4);
 	assert_usage("--utc: takes no value", "--utc=1");
-	assert_usage("--quiet and --verbose exclude each other: one asks for less, the other for more", "-qv");
+	assert_usage("--quiet and --verbose exclude each other: one asks for less, the other for more",
+		     "-qv");
 }
 
 static void test_record(void **state)
@@ -115,7 +116,8 @@ static void check_duration(const char *text, uint64_t ns)
 static void test_duration(void **state)
 {
 	static const char *const bad[] = {
-		"", "0", "0s", "0.0", "-1", "+1", "1.", ".5", "1.5.5", "1d", "1S", "1 s", "s", "1ss", "1e3", "87601h",
+		"", "0", "0s", "0.0", "-1", "+1", "1.", ".5", "1.5.5", "1d", "1S", "1 s", "s", "1ss",
+		"1e3", "87601h",
 		"315360001", "18446744073709551617", "18446744073709552s", "0.0000000001", "1h30m", "1,2",
 	};
 	size_t i;
@@ -175,8 +177,10 @@ static void test_conflicts(void **state)
 		     "-i", "lo", "-r", "f");
 	assert_usage("--read and --check exclude each other: a replay uses no kernel that could be checked",
 		     "-r", "f", "--check");
-	assert_usage("--read and --force exclude each other: a replay attaches nothing", "-r", "f", "--force", "a=b");
-	assert_usage("--read and --btf exclude each other: a replay attaches nothing", "-r", "f", "--btf", "b");
+	assert_usage("--read and --force exclude each other: a replay attaches nothing", "-r", "f",
+		     "--force", "a=b");
+	assert_usage("--read and --btf exclude each other: a replay attaches nothing", "-r", "f", "--btf",
+		     "b");
 	assert_usage("--write and --check exclude each other: --check only reports, it records nothing",
 		     "-w", "f", "--check");
 	assert_usage_begin("--output count and --read exclude each other: ", "-o", "count", "-r", "f");

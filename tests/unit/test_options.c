@@ -96,7 +96,8 @@ static void test_addr_values(void **state)
 static void test_addr_lists(void **state)
 {
 	(void)state;
-	assert_run("--addr", "10.0.0.1,10.0.0.2/24", "--saddr=2001:db8::1,10.0.0.9", "--daddr", "::1,10.9.9.9", "-a", "::1");
+	assert_run("--addr", "10.0.0.1,10.0.0.2/24", "--saddr=2001:db8::1,10.0.0.9", "--daddr",
+		   "::1,10.9.9.9", "-a", "::1");
 	assert_int_equal(opt.addr_count, 7);
 	check_rule(&opt.addr[0], "10.0.0.1", "255.255.255.255", RULE_ANY);
 	check_rule(&opt.addr[1], "10.0.0.0", "255.255.255.0", RULE_ANY);
@@ -109,9 +110,12 @@ static void test_addr_lists(void **state)
 static void test_addr_bad(void **state)
 {
 	static const char *const bad[] = {
-		"", "10.0.0", "10.0.0.256", "10.0.0.1/33", "10.0.0.1/", "10.0.0.1/-1", "10.0.0.1/+8", "10.0.0.1/8x",
-		"10.0.0.1/255.0.0.0", "::1/129", "::1/", "::1%lo", "[::1]", "example.org", " 10.0.0.1", "10.0.0.1 ",
-		"::ffff:10.0.0.1/129", "1:2:3:4:5:6:7:8:9", "/8", "10.0.0.1/8/8", "10.0.0.1/18446744073709551624",
+		"", "10.0.0", "10.0.0.256", "10.0.0.1/33", "10.0.0.1/", "10.0.0.1/-1", "10.0.0.1/+8",
+		"10.0.0.1/8x",
+		"10.0.0.1/255.0.0.0", "::1/129", "::1/", "::1%lo", "[::1]", "example.org", " 10.0.0.1",
+		"10.0.0.1 ",
+		"::ffff:10.0.0.1/129", "1:2:3:4:5:6:7:8:9", "/8", "10.0.0.1/8/8",
+		"10.0.0.1/18446744073709551624",
 		"1111:1111:1111:1111:1111:1111:1111:1111:1111:1111:1111:1111:1111",
 	};
 	char message[256];
@@ -120,7 +124,8 @@ static void test_addr_bad(void **state)
 	(void)state;
 	for (i = 0; i < ARRAY_SIZE(bad); i++) {
 		assert_int_equal(parse(ARGV("--saddr", bad[i])), OPTIONS_EXIT_USAGE);
-		snprintf(message, sizeof(message), "rebpf: --saddr: invalid value '%s': expected %s\n", bad[i],
+		snprintf(message, sizeof(message), "rebpf: --saddr: invalid value '%s': expected %s\n",
+			 bad[i],
 			 "an IPv4 or IPv6 address, optionally with /LEN (up to 32 or 128)");
 		assert_string_equal(err_text, message);
 	}
@@ -140,7 +145,8 @@ static void test_ip_version(void **state)
 	assert_usage("--ipv4 and --ipv6 exclude each other: without either, both versions are shown", "-46");
 	/* What can never match is refused. */
 	assert_usage_begin("--addr, --saddr, --daddr, -4, -6: no flow can match", "-4", "-a", "::1");
-	assert_usage_begin("--addr, --saddr, --daddr, -4, -6: no flow can match", "-6", "--daddr", "10.0.0.1");
+	assert_usage_begin("--addr, --saddr, --daddr, -4, -6: no flow can match", "-6", "--daddr",
+			   "10.0.0.1");
 	assert_usage_begin("--addr, --saddr, --daddr, -4, -6: no flow can match",
 			   "--saddr", "::1", "--daddr", "10.0.0.1");
 	assert_usage_begin("--addr, --saddr, --daddr, -4, -6: no flow can match",
@@ -189,7 +195,8 @@ static void test_ports(void **state)
 static void test_ports_bad(void **state)
 {
 	static const char *const bad[] = {
-		"", "0", "65536", "70000", "-1", "+1", " 1", "1 ", "http", "443-", "-443", "500-400", "0-10", "1-65536",
+		"", "0", "65536", "70000", "-1", "+1", " 1", "1 ", "http", "443-", "-443", "500-400",
+		"0-10", "1-65536",
 		"1-2-3", "0x1bb", "443.0", "18446744073709552059", "4294967739",
 	};
 	char message[256];
@@ -203,7 +210,8 @@ static void test_ports_bad(void **state)
 		assert_string_equal(err_text, message);
 	}
 	/* The option as it was typed, and only the item that is wrong. */
-	assert_usage("--port: invalid value '70000': expected N or N-M, 1 to 65535", "--port", "443,70000,80");
+	assert_usage("--port: invalid value '70000': expected N or N-M, 1 to 65535", "--port",
+		     "443,70000,80");
 	assert_usage("-P: invalid value '70000': expected N or N-M, 1 to 65535", "-P70000");
 	assert_usage("--sport: invalid value '': expected N or N-M, 1 to 65535", "--sport", "443,,80");
 	assert_usage("--sport: invalid value '': expected N or N-M, 1 to 65535", "--sport", ",443");
@@ -238,13 +246,15 @@ static void test_comm(void **state)
 	assert_string_equal(opt.comm[1], "tmux: server");
 	assert_string_equal(opt.comm[2], "fifteen-bytes-x");
 	assert_usage("--comm: invalid value 'sixteen-bytes-xy': "
-		     "expected a name of 1 to 15 bytes (the kernel keeps no more)", "--comm", "sixteen-bytes-xy");
+		     "expected a name of 1 to 15 bytes (the kernel keeps no more)", "--comm",
+		"sixteen-bytes-xy");
 	assert_usage_begin("--comm: invalid value '': ", "--comm", "");
 }
 
 static void test_interface(void **state)
 {
-	static const char *const bad[] = {"", "a/b", "a b", "a:b", ".", "..", "sixteen-bytes-xy", "a\tb", "eth0\n"};
+	static const char *const bad[] = {"", "a/b", "a b", "a:b", ".", "..", "sixteen-bytes-xy", "a\tb",
+		"eth0\n"};
 	size_t i;
 
 	(void)state;
@@ -335,7 +345,8 @@ static void test_netns(void **state)
 	assert_usage("--netns: invalid value '0': " EXPECTED_NETNS, "--netns", "0");
 	assert_usage("--netns: invalid value '4294967296': " EXPECTED_NETNS, "--netns", "4294967296");
 	assert_usage("--netns: invalid value '/dev/null': " EXPECTED_NETNS, "--netns", "/dev/null");
-	assert_usage("--netns: invalid value '/proc/self/ns/mnt': " EXPECTED_NETNS, "--netns", "/proc/self/ns/mnt");
+	assert_usage("--netns: invalid value '/proc/self/ns/mnt': " EXPECTED_NETNS, "--netns",
+		     "/proc/self/ns/mnt");
 	assert_usage("--netns: invalid value 'no-such-ns': " EXPECTED_NETNS " (No such file or directory)",
 		     "--netns", "no-such-ns");
 	/* The largest process id: pid_max is its exclusive bound, so no process can have it. */

@@ -571,7 +571,7 @@ static void test_stats(void **state)
 				    "Records read                        48\n"
 				    "Records lost\n"
 				    "  control                            0\n"
-				    "  drops             18446744073709551615\n"
+				    "  drops           18446744073709551615\n"
 				    "Missed by the hooks                  0\n"
 				    "Records malformed                    0\n"
 				    "Output lines lost                    0\n"

@@ -285,7 +285,8 @@ static void test_addr6(void **state)
 	static const char *const texts[] = {
 		"::", "::1", "1::", "fe80::1", "2001:db8::1", "2001:db8:0:1:1:1:1:1", "2001:0:0:1::1",
 		"2001:db8::1:0:0:1", "::ffff:10.0.0.1", "::1.2.3.4", "::ffff:0:0:1", "64:ff9b::a00:1",
-		"1:2:3:4:5:6:7:8", "1:2:3:4:5:6::", "::3:4:5:6:7:8", "ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff",
+		"1:2:3:4:5:6:7:8", "1:2:3:4:5:6::", "::3:4:5:6:7:8",
+		"ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff",
 		"0:1::", "1:0:2::", "2001:db8:a::123",
 	};
 	uint8_t a[16];
@@ -397,7 +398,8 @@ static void test_clock_daylight_saving(void **state)
 	set_zone("CET-1CEST,M3.5.0,M10.5.0/3");
 	assert_adds("01:59:59.999999", strbuf_clock(&b, spring - 1, false));
 	assert_adds("03:00:00.000000", strbuf_clock(&b, spring, false));
-	assert_adds("01:59:59.999999", strbuf_clock(&b, spring - 1, false)); /* events may come out of order */
+	assert_adds("01:59:59.999999", strbuf_clock(&b, spring - 1,
+		    false)); /* events may come out of order */
 	assert_adds("02:59:59.999999", strbuf_clock(&b, autumn - 1, false));
 	assert_adds("02:00:00.000000", strbuf_clock(&b, autumn, false));
 	set_zone("UTC0");

@@ -1,0 +1,496 @@
+// SPDX-License-Identifier: MIT
+/* links: src/field.c src/event.c src/ev_retransmit.c src/ev_stats.c src/output.c src/sink.c src/sink_text.c src/sink_json.c src/sink_record.c src/util.c src/log.c */
+/* Readers that are slow, gone, full or a terminal: nothing blocks, and every line is delivered or counted. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "event.h"
+#include "log.h"
+#include "output.h"
+#include "sink.h"
+#include "util.h"
+
+/* Line @n is its number in nine digits: a whole line is told from a torn one, and a missing one is seen. */
+#define LINE_LEN 10
+
+static void put_line(struct output *o, uint64_t n)
+{
+	struct strbuf *b = output_begin(o);
+
+	if (!b)
+		return;
+	strbuf_pad0(b, n, LINE_LEN - 1);
+	strbuf_char(b, '\n');
+	output_commit(o, 1);
+}
+
+/* Reads what is there, checks that it is whole lines in rising order from *next on, returns how many. */
+static uint64_t take_lines(int fd, uint64_t *next)
+{
+	static char data[1 << 20];
+	struct pollfd p = { .fd = fd, .events = POLLIN };
+	uint64_t count = 0, n;
+	size_t have = 0, at;
+	ssize_t got;
+
+	while (poll(&p, 1, 0) > 0 || have % LINE_LEN) {
+		got = read(fd, data + have, sizeof(data) - have);
+		if (got <= 0)
+			break;
+		have += (size_t)got;
+		for (at = 0; at + LINE_LEN <= have; at += LINE_LEN) {
+			assert_int_equal(strspn(data + at, "0123456789"), LINE_LEN - 1);
+			assert_int_equal(data[at + LINE_LEN - 1], '\n');
+			n = strtoull(data + at, NULL, 10);
+			assert_true(n >= *next);
+			*next = n + 1;
+			count++;
+		}
+		memmove(data, data + at, have - at);
+		have -= at;
+	}
+	assert_int_equal(have, 0);
+	return count;
+}
+
+enum stream { STREAM_PIPE, STREAM_SOCKET, STREAM_POLLED };
+
+/* Whatever we do to our end, the one that the shell shares stays as it was. */
+static void open_stream(enum stream kind, int fds[2], struct output **o)
+{
+	struct rlimit was, none;
+
+	if (kind == STREAM_SOCKET)
+		assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, fds), 0);
+	else
+		assert_int_equal(pipe(fds), 0);
+	/* Without a descriptor to spare there is no description of our own either. */
+	getrlimit(RLIMIT_NOFILE, &was);
+	none = was;
+	none.rlim_cur = 3;
+	if (kind == STREAM_POLLED)
+		setrlimit(RLIMIT_NOFILE, &none);
+	assert_int_equal(output_open(o, fds[1], "test"), 0);
+	setrlimit(RLIMIT_NOFILE, &was);
+	assert_int_equal(fcntl(fds[1], F_GETFL) & O_NONBLOCK, 0);
+}
+
+/* A reader that does not read: the writer goes on, and afterwards delivered + lost = written. */
+static void check_full(enum stream kind)
+{
+	const uint64_t total = 3 * OUTPUT_BACKLOG_MAX / LINE_LEN;
+	uint64_t i, next = 0, taken = 0;
+	struct output *o = NULL;
+	int fds[2];
+
+	open_stream(kind, fds, &o);
+	for (i = 0; i < total; i++)
+		put_line(o, i);
+	output_flush(o);
+	output_check_closed(o);
+	assert_int_equal(output_state(o), 0);
+	assert_true(output_lost(o) > total / 2);
+	assert_int_equal(output_lines(o) + output_lost(o), total);
+	/* What was kept is the oldest of it. */
+	for (;;) {
+		i = take_lines(fds[0], &next);
+		taken += i;
+		if (!i)
+			break;
+		output_flush(o);
+	}
+	assert_int_equal(next, taken);
+	assert_int_equal(taken, output_lines(o));
+	assert_int_equal(output_bytes(o), taken * LINE_LEN);
+	/* It writes again. */
+	put_line(o, total);
+	output_flush(o);
+	assert_int_equal(take_lines(fds[0], &next), 1);
+	assert_int_equal(next, total + 1);
+	output_close(o);
+	close(fds[0]);
+	close(fds[1]);
+}
+
+static void test_full_pipe(void **state)
+{
+	(void)state;
+	check_full(STREAM_PIPE);
+}
+
+static void test_full_socket(void **state)
+{
+	(void)state;
+	check_full(STREAM_SOCKET);
+}
+
+static void test_full_polled_pipe(void **state)
+{
+	(void)state;
+	check_full(STREAM_POLLED);
+}
+
+/* A reader that is merely slow loses nothing. */
+static void test_slow_reader(void **state)
+{
+	uint64_t i, next = 0, taken = 0;
+	struct output *o = NULL;
+	int fds[2];
+
+	(void)state;
+	open_stream(STREAM_PIPE, fds, &o);
+	for (i = 0; i < 1000000; i++) {
+		put_line(o, i);
+		if (i % 5000 == 0)
+			taken += take_lines(fds[0], &next);
+	}
+	while (taken < 1000000) {
+		output_flush(o);
+		taken += take_lines(fds[0], &next);
+	}
+	assert_int_equal(next, 1000000);
+	assert_int_equal(output_lost(o), 0);
+	output_close(o);
+	close(fds[0]);
+	close(fds[1]);
+}
+
+static void test_finish_gives_up(void **state)
+{
+	struct output *o = NULL;
+	uint64_t i, start, took;
+	int fds[2];
+
+	(void)state;
+	open_stream(STREAM_PIPE, fds, &o);
+	for (i = 0; i < 100000; i++)
+		put_line(o, i);
+	start = clock_mono_ns();
+	assert_true(output_finish(o, 50) > 0);
+	took = clock_mono_ns() - start;
+	assert_true(took >= 50 * NSEC_PER_MSEC && took < 5 * NSEC_PER_SEC);
+	assert_int_equal(output_lines(o) + output_lost(o), 100000);
+	assert_int_equal(output_lines(o), output_bytes(o) / LINE_LEN);
+	assert_int_equal(output_finish(o, 50), 0);
+	output_close(o);
+	close(fds[0]);
+	close(fds[1]);
+}
+
+static void check_closed(enum stream kind)
+{
+	struct output *o = NULL;
+	int fds[2];
+
+	/* Found without anything to write. */
+	open_stream(kind, fds, &o);
+	output_check_closed(o);
+	assert_int_equal(output_state(o), 0);
+	close(fds[0]);
+	output_check_closed(o);
+	assert_int_equal(output_state(o), 1);
+	assert_null(output_begin(o));
+	assert_int_equal(output_lost(o), 0);
+	output_close(o);
+	close(fds[1]);
+
+	/* Found by writing. */
+	open_stream(kind, fds, &o);
+	close(fds[0]);
+	put_line(o, 1);
+	output_flush(o);
+	assert_int_equal(output_state(o), 1);
+	assert_int_equal(output_finish(o, 1000), 0);
+	output_close(o);
+	close(fds[1]);
+}
+
+static void test_closed(void **state)
+{
+	(void)state;
+	check_closed(STREAM_PIPE);
+	check_closed(STREAM_SOCKET);
+	check_closed(STREAM_POLLED);
+}
+
+/* ---- messages ---- */
+
+static int stderr_was, stderr_file;
+
+static void catch_stderr(void)
+{
+	char path[] = "/tmp/rebpf-test-XXXXXX";
+
+	fflush(stderr);
+	stderr_was = dup(STDERR_FILENO);
+	stderr_file = mkstemp(path);
+	assert_true(stderr_file >= 0);
+	unlink(path);
+	dup2(stderr_file, STDERR_FILENO);
+}
+
+static const char *caught_stderr(void)
+{
+	static char text[4096];
+	ssize_t n = pread(stderr_file, text, sizeof(text) - 1, 0);
+
+	dup2(stderr_was, STDERR_FILENO);
+	close(stderr_was);
+	close(stderr_file);
+	text[n < 0 ? 0 : n] = '\0';
+	return text;
+}
+
+static void test_full_disk(void **state)
+{
+	struct output *o = NULL;
+	int fd = open("/dev/full", O_WRONLY);
+
+	(void)state;
+	assert_int_equal(output_open(&o, fd, "stdout"), 0);
+	assert_false(output_is_terminal(o));
+	put_line(o, 1);
+	catch_stderr();
+	output_flush(o);
+	put_line(o, 2);
+	output_flush(o);
+	assert_int_equal(output_finish(o, 1000), 0);
+	assert_string_equal(caught_stderr(), "rebpf: cannot write to stdout: No space left on device\n");
+	assert_int_equal(output_state(o), -ENOSPC);
+	output_close(o);
+	close(fd);
+
+	catch_stderr();
+	assert_int_equal(output_open(&o, fd, "stdout"), -EBADF);
+	assert_string_equal(caught_stderr(), "rebpf: cannot write to stdout: Bad file descriptor\n");
+	output_close(NULL);
+}
+
+/* ---- which sink gets what ---- */
+
+static struct event some_event(void)
+{
+	struct event e = { .kind = EV_RETRANSMIT };
+
+	e.retransmit.c.flow.ip_version = 4;
+	e.retransmit.outcome = RTX_OUTCOME_DROPPED;
+	return e;
+}
+
+static void test_formats(void **state)
+{
+	struct options o = { .format = OUTPUT_NONE };
+	struct event e = some_event(), stats = { .kind = EV_STATS };
+	struct sinks *s = NULL;
+	uint64_t bytes;
+
+	(void)state;
+	assert_int_equal(sinks_open(&s, &o, -1), 0);
+	assert_true(sinks_want_events(s));
+	assert_false(sinks_want_records(s));
+	sinks_event(s, &e);
+	sinks_event(s, &stats);
+	sinks_flush(s);
+	sinks_check_closed(s);
+	assert_int_equal(sinks_state(s), 0);
+	assert_int_equal(sinks_lines(s), 1);
+	bytes = sinks_bytes(s);
+	assert_true(bytes > 100);
+	sinks_event(s, &e);
+	sinks_finish(s);
+	assert_int_equal(sinks_bytes(s), 2 * bytes);
+	sinks_close(s);
+
+	o.format = OUTPUT_COUNT_ONLY;
+	assert_int_equal(sinks_open(&s, &o, -1), 0);
+	assert_false(sinks_want_events(s));
+	sinks_event(s, &e);
+	sinks_check_closed(s);
+	sinks_finish(s);
+	assert_int_equal(sinks_lines(s) + sinks_lines_lost(s) + sinks_bytes(s), 0);
+	assert_int_equal(sinks_state(s), 0);
+	sinks_close(s);
+	sinks_close(NULL);
+}
+
+/* What one event gives on a pipe or a terminal. */
+static const char *shown_on(int master, int slave, const struct options *o, const struct event *e)
+{
+	static char text[8192];
+	struct pollfd p = { .fd = master, .events = POLLIN };
+	struct sinks *s = NULL;
+	size_t len = 0;
+	ssize_t n;
+
+	assert_int_equal(sinks_open(&s, o, slave), 0);
+	if (e)
+		sinks_event(s, e);
+	sinks_flush(s);
+	while (poll(&p, 1, 100) > 0 && (n = read(master, text + len, sizeof(text) - 1 - len)) > 0)
+		len += (size_t)n;
+	text[len] = '\0';
+	sinks_close(s);
+	return text;
+}
+
+static void open_terminal(int *master, int *slave)
+{
+	*slave = -1;
+	*master = posix_openpt(O_RDWR | O_NOCTTY);
+	if (*master >= 0 && !grantpt(*master) && !unlockpt(*master))
+		*slave = open(ptsname(*master), O_RDWR | O_NOCTTY);
+	if (*slave < 0)
+		skip();
+}
+
+static void test_terminal(void **state)
+{
+	static const char header[] = "TIME            EVENT      PID     COMM       LOCAL > REMOTE"
+				     "                    DETAILS\r\n";
+	struct options o = { .format = OUTPUT_TEXT };
+	struct event e = some_event();
+	struct output *out = NULL;
+	int master, slave;
+
+	(void)state;
+	open_terminal(&master, &slave);
+	setenv("TERM", "xterm", 1);
+	unsetenv("NO_COLOR");
+	/* The header comes before any event; colour by itself. */
+	assert_string_equal(shown_on(master, slave, &o, NULL), header);
+	assert_non_null(strstr(shown_on(master, slave, &o, &e), " outcome=\033[1;31mdropped\033[0m "));
+	setenv("NO_COLOR", "", 1);
+	assert_non_null(strchr(shown_on(master, slave, &o, &e), '\033'));
+	setenv("NO_COLOR", "1", 1);
+	assert_null(strchr(shown_on(master, slave, &o, &e), '\033'));
+	unsetenv("NO_COLOR");
+	setenv("TERM", "dumb", 1);
+	assert_null(strchr(shown_on(master, slave, &o, &e), '\033'));
+	setenv("TERM", "xterm", 1);
+	o.color = COLOR_NEVER;
+	assert_null(strchr(shown_on(master, slave, &o, &e), '\033'));
+	o.format = OUTPUT_JSON;
+	assert_string_equal(shown_on(master, slave, &o, NULL), "");
+	assert_int_equal(fcntl(slave, F_GETFL) & O_NONBLOCK, 0);
+
+	/* A window that is closed is a reader that has gone. */
+	assert_int_equal(output_open(&out, slave, "stdout"), 0);
+	close(master);
+	output_check_closed(out);
+	assert_int_equal(output_state(out), 1);
+	output_close(out);
+	close(slave);
+}
+
+/* Somebody has stopped the terminal (Ctrl-S), or it shows lines more slowly than they come. */
+static void test_stopped_terminal(void **state)
+{
+	struct output *o = NULL;
+	int master, slave;
+	uint64_t i;
+
+	(void)state;
+	open_terminal(&master, &slave);
+	assert_int_equal(output_open(&o, slave, "stdout"), 0);
+	assert_true(output_is_terminal(o));
+	for (i = 0; i < 200000; i++)
+		put_line(o, i);
+	assert_int_equal(output_lost(o), 0);
+	assert_true(output_bytes(o) < 200000 * LINE_LEN);
+	output_close(o);
+	close(master);
+	close(slave);
+}
+
+static const struct rec_host host = { .h = { .kind = REC_HOST, .size = sizeof(host) }, .format = REBPF_FORMAT };
+static const struct rec_tick tick = { .h = { .kind = REC_TICK, .size = sizeof(tick), .ts_ns = 0x0a0a }, .produced = 7 };
+
+static void test_record(void **state)
+{
+	char path[] = "/tmp/rebpf-test-XXXXXX", back[4096];
+	struct options o = { .format = OUTPUT_NONE, .write_path = path };
+	struct sinks *s = NULL;
+	int fd = mkstemp(path);
+
+	(void)state;
+	assert_true(fd >= 0);
+	assert_int_equal(sinks_open(&s, &o, -1), 0);
+	assert_true(sinks_want_records(s));
+	sinks_record(s, &host.h);
+	sinks_record(s, &tick.h);
+	sinks_finish(s);
+	assert_int_equal(sinks_lines(s), 0); /* of events there were none */
+	sinks_close(s);
+	assert_int_equal(read(fd, back, sizeof(back)), sizeof(host) + sizeof(tick));
+	assert_memory_equal(back, &host, sizeof(host));
+	assert_memory_equal(back + sizeof(host), &tick, sizeof(tick));
+	close(fd);
+	unlink(path);
+}
+
+/* A recording that cannot go on says so once; the events do go on. */
+static void test_record_fails(void **state)
+{
+	struct options o = { .format = OUTPUT_NONE, .write_path = "/dev/full" };
+	struct event e = some_event();
+	struct sinks *s = NULL;
+	unsigned int i;
+
+	(void)state;
+	assert_int_equal(sinks_open(&s, &o, -1), 0);
+	catch_stderr();
+	for (i = 0; i < 100; i++) {
+		sinks_record(s, i ? &tick.h : &host.h);
+		sinks_event(s, &e);
+		sinks_flush(s);
+	}
+	sinks_finish(s);
+	assert_string_equal(caught_stderr(), "rebpf: cannot write to /dev/full: No space left on device\n");
+	assert_false(sinks_want_records(s));
+	assert_int_equal(sinks_state(s), 0);
+	assert_int_equal(sinks_lines(s), 100);
+	sinks_close(s);
+
+	o.write_path = "/nowhere/file";
+	catch_stderr();
+	assert_int_equal(sinks_open(&s, &o, -1), -ENOENT);
+	assert_string_equal(caught_stderr(), "rebpf: cannot write to /nowhere/file: No such file or directory\n");
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_full_pipe),
+		cmocka_unit_test(test_full_socket),
+		cmocka_unit_test(test_full_polled_pipe),
+		cmocka_unit_test(test_slow_reader),
+		cmocka_unit_test(test_finish_gives_up),
+		cmocka_unit_test(test_closed),
+		cmocka_unit_test(test_full_disk),
+		cmocka_unit_test(test_formats),
+		cmocka_unit_test(test_terminal),
+		cmocka_unit_test(test_stopped_terminal),
+		cmocka_unit_test(test_record),
+		cmocka_unit_test(test_record_fails),
+	};
+
+	signal(SIGPIPE, SIG_IGN);
+	/* Something that blocks ends the test instead of hanging it. */
+	alarm(60);
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
