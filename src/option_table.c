@@ -222,8 +222,7 @@ const struct option_row option_table[] = {
 	},
 	[OPTION_SADDR] = {
 		.type = &type_addr, .group = GROUP_FILTER, .name = "saddr", .value = "IP[/LEN]",
-		.with_next = true,
-		.help = "", .expected = EXPECTED_ADDR, .arg = RULE_LOCAL, LIST(addr),
+		.with_next = true, .help = "", .expected = EXPECTED_ADDR, .arg = RULE_LOCAL, LIST(addr),
 	},
 	[OPTION_DADDR] = {
 		.type = &type_addr, .group = GROUP_FILTER, .name = "daddr", .value = "IP[/LEN]",
@@ -235,8 +234,7 @@ const struct option_row option_table[] = {
 	},
 	[OPTION_SPORT] = {
 		.type = &type_ports, .group = GROUP_FILTER, .name = "sport", .value = "N[-M]",
-		.with_next = true,
-		.help = "", .expected = EXPECTED_PORT, .arg = RULE_LOCAL, LIST(port),
+		.with_next = true, .help = "", .expected = EXPECTED_PORT, .arg = RULE_LOCAL, LIST(port),
 	},
 	[OPTION_DPORT] = {
 		.type = &type_ports, .group = GROUP_FILTER, .name = "dport", .value = "N[-M]",
@@ -263,14 +261,12 @@ const struct option_row option_table[] = {
 	},
 	[OPTION_INTERFACE] = {
 		.type = &type_ifname, .group = GROUP_FILTER, .letter = 'i', .name = "interface",
-		.value = "NAME",
-		.help = "watch only these network devices", LIST(ifname),
+		.value = "NAME", .help = "watch only these network devices", LIST(ifname),
 		.expected = "an interface name of 1 to 15 bytes",
 	},
 	[OPTION_IPV4] = {
 		.type = &type_ip_version, .group = GROUP_FILTER, .letter = '4', .name = "ipv4",
-		.with_next = true,
-		.help = "", .arg = 4, FIELD(ip_version),
+		.with_next = true, .help = "", .arg = 4, FIELD(ip_version),
 	},
 	[OPTION_IPV6] = {
 		.type = &type_ip_version, .group = GROUP_FILTER, .letter = '6', .name = "ipv6",
@@ -291,8 +287,7 @@ const struct option_row option_table[] = {
 	},
 	[OPTION_OUTPUT] = {
 		.type = &type_choice, .group = GROUP_OUTPUT, .letter = 'o', .name = "output",
-		.value = "FORMAT",
-		.help = "format", .names = &choose_format, FIELD(format),
+		.value = "FORMAT", .help = "format", .names = &choose_format, FIELD(format),
 	},
 	[OPTION_COLOR] = {
 		.type = &type_choice, .group = GROUP_OUTPUT, .name = "color", .value = "WHEN",
@@ -321,8 +316,7 @@ const struct option_row option_table[] = {
 	},
 	[OPTION_DURATION] = {
 		.type = &type_duration, .group = GROUP_STOP, .letter = 'd', .name = "duration",
-		.value = "TIME",
-		.help = "after seconds, or a time as 500ms, 2m, 1h", FIELD(duration_ns),
+		.value = "TIME", .help = "after seconds, or a time as 500ms, 2m, 1h", FIELD(duration_ns),
 		.expected = "seconds or a time such as 1.5s, 500ms, 2m or 1h, above 0 and up to 87600h",
 	},
 	[OPTION_COUNT] = {
@@ -342,8 +336,7 @@ const struct option_row option_table[] = {
 	},
 	[OPTION_FORCE] = {
 		.type = &type_string, .group = GROUP_HELP, .name = "force", .value = "ROLE=NAME,...",
-		.hidden = true,
-		.help = "", .expected = "ROLE=NAME,...", .once = true, FIELD(force),
+		.hidden = true, .help = "", .expected = "ROLE=NAME,...", .once = true, FIELD(force),
 	},
 	[OPTION_BTF] = {
 		.type = &type_string, .group = GROUP_HELP, .name = "btf", .value = "FILE", .hidden = true,

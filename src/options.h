@@ -23,7 +23,7 @@ struct options {
 
 	/* Filters. Lists are OR within, AND between. */
 	unsigned int addr_count;
-	struct addr_rule addr[REBPF_MAX_RULES]; /* list: RULE_ANY -a, RULE_LOCAL --saddr, RULE_REMOTE --daddr */
+	struct addr_rule addr[REBPF_MAX_RULES]; /* list: RULE_ANY -a, _LOCAL --saddr, _REMOTE --daddr */
 	unsigned int port_count;
 	struct port_rule port[REBPF_MAX_RULES];
 	unsigned int pid_count;

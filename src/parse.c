@@ -245,9 +245,9 @@ static int netns_of_number(uint64_t number, uint32_t *out)
 	if (errno != ENOENT)
 		return -errno;
 	/*
-	 * The kernel numbers namespaces from 0xeffffff8 up (PROC_DYNAMIC_FIRST, and below it those of the first
-	 * process), so a number that could be a process id is one of a process that has ended: as an inode number
-	 * it would never match anything.
+	 * The kernel numbers namespaces from 0xeffffff8 up (PROC_DYNAMIC_FIRST, just below it the initial
+	 * ones), so a number that could be a process id is that of a process that has ended: as an inode
+	 * number it would never match anything.
 	 */
 	if (number <= PID_LIMIT)
 		return -ESRCH;

@@ -72,7 +72,6 @@ struct sink;
  * @event, @record, @finish: optional.
  */
 struct sink_ops {
-	const char *name;
 	bool (*wanted)(const struct options *options);
 	int (*open)(struct sink *s, int out_fd);
 	void (*event)(struct sink *s, const struct event *e);

@@ -37,7 +37,6 @@ static void json_event(struct sink *s, const struct event *e)
 }
 
 const struct sink_ops sink_json = {
-	.name = "json",
 	.wanted = json_wanted,
 	.open = json_open,
 	.event = json_event,

@@ -68,7 +68,6 @@ static void record_close(struct sink *s)
 }
 
 const struct sink_ops sink_record = {
-	.name = "record",
 	.wanted = record_wanted,
 	.open = record_open,
 	.record = record_record,

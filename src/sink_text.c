@@ -81,14 +81,12 @@ static void text_event(struct sink *s, const struct event *e)
 }
 
 const struct sink_ops sink_text = {
-	.name = "text",
 	.wanted = text_wanted,
 	.open = text_open,
 	.event = text_event,
 };
 
 const struct sink_ops sink_none = {
-	.name = "none",
 	.wanted = none_wanted,
 	.open = none_open,
 	.event = text_event,

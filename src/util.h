@@ -81,7 +81,7 @@ void strbuf_pad_to(struct strbuf *b, size_t start, size_t width);
  * nothing reaches a terminal and no word gets split: also a space if @one_word.
  */
 void strbuf_escaped(struct strbuf *b, const char *s, size_t max, bool one_word);
-/* Address of struct rec_flow: dotted quad, or for @ip_version 6 the text of RFC 5952 and inet_ntop, no brackets. */
+/* Address of struct rec_flow: dotted quad, or RFC 5952 text as inet_ntop's for @ip_version 6; no brackets. */
 void strbuf_addr(struct strbuf *b, const uint8_t addr[16], int ip_version);
 /* Wall-clock time: "2026-11-21T04:03:02.123456789Z" (RFC 3339, UTC). */
 void strbuf_rfc3339(struct strbuf *b, uint64_t wall_ns);

@@ -48,11 +48,14 @@ class Rebpf:
             self.errors.append(raw.decode(errors="replace").rstrip("\n"))
 
     def wait_ready(self):
-        wait_until(lambda: READY in self.errors or self.process.poll() is not None, 30,
+        wait_until(lambda: self.is_ready() or self.process.poll() is not None, 30,
                    lambda: "readiness; stderr: %r" % self.errors)
-        if READY not in self.errors:
+        if not self.is_ready():
             self.join_readers()
             raise AssertionError("rebpf ended with %d: %s" % (self.process.returncode, "\n".join(self.errors)))
+
+    def is_ready(self):
+        return any(line.startswith(READY) for line in list(self.errors))
 
     @property
     def text(self):

@@ -20,8 +20,8 @@ static void test_defaults(void **state)
 	assert_run();
 	assert_int_equal(opt.events, 1u << EV_RETRANSMIT | 1u << EV_STATS);
 	assert_false(opt.events_given);
-	assert_int_equal(opt.addr_count + opt.port_count + opt.pid_count + opt.comm_count + opt.cgroup_count, 0);
-	assert_int_equal(opt.netns_count + opt.ifname_count + opt.reason_count, 0);
+	assert_int_equal(opt.addr_count + opt.port_count + opt.pid_count + opt.comm_count, 0);
+	assert_int_equal(opt.cgroup_count + opt.netns_count + opt.ifname_count + opt.reason_count, 0);
 	assert_int_equal(opt.ip_version, 0);
 	assert_int_equal(opt.types, 0);
 	assert_int_equal(opt.causes, 0);
@@ -202,7 +202,8 @@ static void test_not_an_option(void **state)
 	assert_usage("unknown option '--\\x1b[2J\\x5c': try --help", "--\033[2J\\");
 	assert_usage("ambiguous option '--s': one of --saddr, --sport?", "--s=1");
 	assert_run("--dura=5");
-	assert_usage("--duration: invalid value 'x': expected seconds or a time such as 1.5s, 500ms, 2m or 1h, "
+	assert_usage("--duration: invalid value 'x': "
+		     "expected seconds or a time such as 1.5s, 500ms, 2m or 1h, "
 		     "above 0 and up to 87600h", "--dura=x");
 	assert_usage("--port: needs a value: N[-M]", "--port");
 	assert_usage("-P: needs a value: N[-M]", "-vP");

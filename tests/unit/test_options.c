@@ -111,10 +111,8 @@ static void test_addr_bad(void **state)
 {
 	static const char *const bad[] = {
 		"", "10.0.0", "10.0.0.256", "10.0.0.1/33", "10.0.0.1/", "10.0.0.1/-1", "10.0.0.1/+8",
-		"10.0.0.1/8x",
-		"10.0.0.1/255.0.0.0", "::1/129", "::1/", "::1%lo", "[::1]", "example.org", " 10.0.0.1",
-		"10.0.0.1 ",
-		"::ffff:10.0.0.1/129", "1:2:3:4:5:6:7:8:9", "/8", "10.0.0.1/8/8",
+		"10.0.0.1/8x", "10.0.0.1/255.0.0.0", "::1/129", "::1/", "::1%lo", "[::1]", "example.org",
+		" 10.0.0.1", "10.0.0.1 ", "::ffff:10.0.0.1/129", "1:2:3:4:5:6:7:8:9", "/8", "10.0.0.1/8/8",
 		"10.0.0.1/18446744073709551624",
 		"1111:1111:1111:1111:1111:1111:1111:1111:1111:1111:1111:1111:1111",
 	};
@@ -124,8 +122,8 @@ static void test_addr_bad(void **state)
 	(void)state;
 	for (i = 0; i < ARRAY_SIZE(bad); i++) {
 		assert_int_equal(parse(ARGV("--saddr", bad[i])), OPTIONS_EXIT_USAGE);
-		snprintf(message, sizeof(message), "rebpf: --saddr: invalid value '%s': expected %s\n",
-			 bad[i],
+		snprintf(message, sizeof(message),
+			 "rebpf: --saddr: invalid value '%s': expected %s\n", bad[i],
 			 "an IPv4 or IPv6 address, optionally with /LEN (up to 32 or 128)");
 		assert_string_equal(err_text, message);
 	}
@@ -294,7 +292,8 @@ static void test_type_and_cause(void **state)
 	assert_usage("--type: invalid value 'RTO': "
 		     "expected unknown, rto, fast, tlp, slow_start, pmtu, zero_window, syn or synack",
 		     "--type", "tlp,RTO");
-	assert_usage("--cause: invalid value 'all': expected unknown, local, ack_local, network or host_queue",
+	assert_usage("--cause: invalid value 'all': "
+		     "expected unknown, local, ack_local, network or host_queue",
 		     "--cause", "all");
 }
 
@@ -409,9 +408,11 @@ static void test_cgroup(void **state)
 
 	assert_usage("--cgroup: invalid value '': " EXPECTED_CGROUP, "--cgroup", "");
 	assert_usage("--cgroup: invalid value '/proc': " EXPECTED_CGROUP, "--cgroup", "/proc");
-	assert_usage("--cgroup: invalid value 'no/such.slice': " EXPECTED_CGROUP " (No such file or directory)",
+	assert_usage("--cgroup: invalid value 'no/such.slice': "
+		     EXPECTED_CGROUP " (No such file or directory)",
 		     "--cgroup", "no/such.slice");
-	assert_usage("--cgroup: invalid value '/no/such.slice': " EXPECTED_CGROUP " (No such file or directory)",
+	assert_usage("--cgroup: invalid value '/no/such.slice': "
+		     EXPECTED_CGROUP " (No such file or directory)",
 		     "--cgroup", "/no/such.slice");
 	snprintf(file, sizeof(file), "%s/cgroup.procs", root);
 	assert_int_equal(parse_cgroup(file, &opt.cgroup[0]), -ENOTDIR);

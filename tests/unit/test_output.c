@@ -39,32 +39,38 @@ static void put_line(struct output *o, uint64_t n)
 	output_commit(o, 1);
 }
 
-/* Reads what is there, checks that it is whole lines in rising order from *next on, returns how many. */
-static uint64_t take_lines(int fd, uint64_t *next)
+/* A reader: what it has of an unfinished line, and the least number that the next line may have. */
+struct reader {
+	int fd;
+	char data[1 << 16];
+	size_t have;
+	uint64_t next;
+};
+
+/* Reads what is there without waiting, checks that lines are whole and in order, returns how many. */
+static uint64_t take_lines(struct reader *r)
 {
-	static char data[1 << 20];
-	struct pollfd p = { .fd = fd, .events = POLLIN };
+	struct pollfd p = { .fd = r->fd, .events = POLLIN };
 	uint64_t count = 0, n;
-	size_t have = 0, at;
+	size_t at;
 	ssize_t got;
 
-	while (poll(&p, 1, 0) > 0 || have % LINE_LEN) {
-		got = read(fd, data + have, sizeof(data) - have);
+	while (poll(&p, 1, 0) > 0) {
+		got = read(r->fd, r->data + r->have, sizeof(r->data) - r->have);
 		if (got <= 0)
 			break;
-		have += (size_t)got;
-		for (at = 0; at + LINE_LEN <= have; at += LINE_LEN) {
-			assert_int_equal(strspn(data + at, "0123456789"), LINE_LEN - 1);
-			assert_int_equal(data[at + LINE_LEN - 1], '\n');
-			n = strtoull(data + at, NULL, 10);
-			assert_true(n >= *next);
-			*next = n + 1;
+		r->have += (size_t)got;
+		for (at = 0; at + LINE_LEN <= r->have; at += LINE_LEN) {
+			assert_int_equal(strspn(r->data + at, "0123456789"), LINE_LEN - 1);
+			assert_int_equal(r->data[at + LINE_LEN - 1], '\n');
+			n = strtoull(r->data + at, NULL, 10);
+			assert_true(n >= r->next);
+			r->next = n + 1;
 			count++;
 		}
-		memmove(data, data + at, have - at);
-		have -= at;
+		r->have -= at;
+		memmove(r->data, r->data + at, r->have);
 	}
-	assert_int_equal(have, 0);
 	return count;
 }
 
@@ -94,11 +100,13 @@ static void open_stream(enum stream kind, int fds[2], struct output **o)
 static void check_full(enum stream kind)
 {
 	const uint64_t total = 3 * OUTPUT_BACKLOG_MAX / LINE_LEN;
-	uint64_t i, next = 0, taken = 0;
+	struct reader r = {0};
+	uint64_t i, taken = 0;
 	struct output *o = NULL;
 	int fds[2];
 
 	open_stream(kind, fds, &o);
+	r.fd = fds[0];
 	for (i = 0; i < total; i++)
 		put_line(o, i);
 	output_flush(o);
@@ -108,20 +116,21 @@ static void check_full(enum stream kind)
 	assert_int_equal(output_lines(o) + output_lost(o), total);
 	/* What was kept is the oldest of it. */
 	for (;;) {
-		i = take_lines(fds[0], &next);
+		i = take_lines(&r);
 		taken += i;
 		if (!i)
 			break;
 		output_flush(o);
 	}
-	assert_int_equal(next, taken);
+	assert_int_equal(r.have, 0);
+	assert_int_equal(r.next, taken);
 	assert_int_equal(taken, output_lines(o));
 	assert_int_equal(output_bytes(o), taken * LINE_LEN);
 	/* It writes again. */
 	put_line(o, total);
 	output_flush(o);
-	assert_int_equal(take_lines(fds[0], &next), 1);
-	assert_int_equal(next, total + 1);
+	assert_int_equal(take_lines(&r), 1);
+	assert_int_equal(r.next, total + 1);
 	output_close(o);
 	close(fds[0]);
 	close(fds[1]);
@@ -148,22 +157,24 @@ static void test_full_polled_pipe(void **state)
 /* A reader that is merely slow loses nothing. */
 static void test_slow_reader(void **state)
 {
-	uint64_t i, next = 0, taken = 0;
+	struct reader r = {0};
+	uint64_t i, taken = 0;
 	struct output *o = NULL;
 	int fds[2];
 
 	(void)state;
 	open_stream(STREAM_PIPE, fds, &o);
+	r.fd = fds[0];
 	for (i = 0; i < 1000000; i++) {
 		put_line(o, i);
 		if (i % 5000 == 0)
-			taken += take_lines(fds[0], &next);
+			taken += take_lines(&r);
 	}
 	while (taken < 1000000) {
 		output_flush(o);
-		taken += take_lines(fds[0], &next);
+		taken += take_lines(&r);
 	}
-	assert_int_equal(next, 1000000);
+	assert_int_equal(r.next, 1000000);
 	assert_int_equal(output_lost(o), 0);
 	output_close(o);
 	close(fds[0]);
@@ -276,7 +287,7 @@ static void test_full_disk(void **state)
 	close(fd);
 
 	catch_stderr();
-	assert_int_equal(output_open(&o, fd, "stdout"), -EBADF);
+	assert_int_equal(output_open(&o, -1, "stdout"), -EBADF);
 	assert_string_equal(caught_stderr(), "rebpf: cannot write to stdout: Bad file descriptor\n");
 	output_close(NULL);
 }

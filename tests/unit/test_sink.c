@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #include "event.h"
+#include "field.h"
 #include "sink.h"
 #include "util.h"
 
@@ -145,6 +146,47 @@ static const char *json_of(const struct event *e)
 {
 	show((struct options){ .format = OUTPUT_JSON }, e, 1);
 	return shown;
+}
+
+/* ---- the visitors ---- */
+
+static void some_fields(struct visitor *v)
+{
+	field_bool(v, FIELD("yes", SHOW_ALWAYS), true);
+	field_bool(v, FIELD("no", SHOW_VERBOSE), false);
+	if (field_object(v, FIELD("hidden", SHOW_NEVER), true)) {
+		field_null(v, FIELD_PART("part", "", SHOW_ALWAYS));
+		field_object_end(v);
+	}
+	if (field_list(v, FIELD("list", SHOW_ALWAYS), true, 2)) {
+		field_hex(v, FIELD_ELEMENT, 31);
+		field_null(v, FIELD_ELEMENT);
+		field_list_end(v);
+	}
+	field_null(v, FIELD_NOTE("note", SHOW_ALWAYS));
+	field_us_if(v, FIELD_AS("span_us", "span", SHOW_ALWAYS), true, 7);
+}
+
+static void test_visitors(void **state)
+{
+	struct strbuf b = {0};
+	struct visitor_text t;
+	struct visitor_json j;
+
+	(void)state;
+	visitor_text_init(&t, &b, true, false);
+	some_fields(&t.v);
+	t.v.shows = SHOW_VERBOSE;
+	some_fields(&t.v);
+	assert_string_equal(b.data, " yes=yes list=0x1f,- span=0.007ms no=no");
+	strbuf_reset(&b);
+	visitor_json_init(&j, &b);
+	visitor_json_begin(&j);
+	some_fields(&j.v);
+	visitor_json_end(&j);
+	assert_string_equal(b.data, "{\"yes\":true,\"no\":false,\"hidden\":{\"part\":null},"
+				    "\"list\":[\"0x1f\",null],\"note\":null,\"span_us\":7}");
+	strbuf_free(&b);
 }
 
 /* ---- text ---- */
@@ -582,6 +624,7 @@ static void test_stats(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_visitors),
 		cmocka_unit_test(test_text_v4),		  cmocka_unit_test(test_text_verbose),
 		cmocka_unit_test(test_text_v6_and_nulls), cmocka_unit_test(test_text_wide_head),
 		cmocka_unit_test(test_text_hostile_comm), cmocka_unit_test(test_text_tc),
