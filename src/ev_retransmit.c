@@ -1,17 +1,19 @@
 // SPDX-License-Identifier: MIT
 /*
- * The retransmit event: one attempt to send a segment again, whether it was sent or not. A line of text (in one):
+ * The retransmit event: one attempt to send a segment again, whether it was sent or not. A line of text (in
+ * one):
  *
- *	04:03:02.123456 RETRANSMIT 1234    nginx      10.0.0.1:443 > 10.0.0.2:51234     state=ESTABLISHED type=rto
- *	attempt=2 seq=1000 len=1448 segs=1 tc=eth0:OK,eth1:SHOT(other) ret=1(NET_XMIT_DROP) outcome=dropped
- *	drop=TC_EGRESS@__dev_queue_xmit+0x5a1 cause=unknown(before_start) ca=loss srtt=12.345ms cwnd=1
+ *	04:03:02.123456 RETRANSMIT 1234    nginx      10.0.0.1:443 > 10.0.0.2:51234     state=ESTABLISHED
+ *	type=rto attempt=2 seq=1000 len=1448 segs=1 tc=eth0:OK,eth1:SHOT(other) ret=1(NET_XMIT_DROP)
+ *	outcome=dropped drop=TC_EGRESS@__dev_queue_xmit+0x5a1 cause=unknown(before_start) ca=loss
+ *	srtt=12.345ms cwnd=1
  *
  * and with -v, after these: netns= uid= cgroup= end_seq= skb= rto= ssthresh= mss= total_retrans= segs_out=
  */
 #include "event.h"
 #include "field.h"
 
-/* Colour is for what somebody has to look at: what this host did to a segment, not that the net loses some. */
+/* Colour is for what somebody has to look at: what this host did to a segment before what the net did. */
 static enum field_tone outcome_tone(enum rtx_outcome outcome)
 {
 	switch (outcome) {
@@ -69,7 +71,8 @@ static void segment_fields(const struct ev_retransmit *r, struct visitor *v)
 
 static void hop_fields(const struct ev_tc_hop *hop, struct visitor *v)
 {
-	static const char *const by[] = { [TC_BY_NOBODY] = NULL, [TC_BY_OTHER] = "other", [TC_BY_REBPF] = "rebpf" };
+	static const char *const names[] = { [TC_BY_OTHER] = "other", [TC_BY_REBPF] = "rebpf" };
+	const char *by = hop->by < ARRAY_SIZE(names) ? names[hop->by] : NULL;
 
 	if (!field_object(v, FIELD_ELEMENT, true))
 		return;
@@ -77,7 +80,7 @@ static void hop_fields(const struct ev_tc_hop *hop, struct visitor *v)
 	field_hex(v, FIELD_PART("skb", "@", SHOW_NEVER), hop->skb);
 	field_name(v, FIELD_PART_STRIP("verdict", ":", "TC_ACT_", SHOW_ALWAYS), tc_verdict_name(hop->verdict),
 		   verdict_tone(hop->verdict));
-	field_name(v, FIELD_NOTE("by", SHOW_ALWAYS), hop->by < ARRAY_SIZE(by) ? by[hop->by] : NULL, TONE_NONE);
+	field_name(v, FIELD_NOTE("by", SHOW_ALWAYS), by, TONE_NONE);
 	field_object_end(v);
 }
 
@@ -95,7 +98,8 @@ static void drop_fields(const struct ev_drop_place *d, struct visitor *v)
 		return;
 	field_string_if(v, FIELD_PART("reason", "", SHOW_ALWAYS), d->reason[0], d->reason, sizeof(d->reason));
 	field_location(v, FIELD_PART("location", "@", SHOW_ALWAYS), &location);
-	field_string_if(v, FIELD_PART("ifname", ":", SHOW_VERBOSE), d->ifname[0], d->ifname, sizeof(d->ifname));
+	field_string_if(v, FIELD_PART("ifname", ":", SHOW_VERBOSE), d->ifname[0], d->ifname,
+			sizeof(d->ifname));
 	field_object_end(v);
 }
 
@@ -117,17 +121,19 @@ static void passage_fields(const struct ev_retransmit *r, struct visitor *v)
 static void cause_fields(const struct ev_retransmit *r, struct visitor *v)
 {
 	bool has_why = r->cause == RTX_CAUSE_UNKNOWN && r->cause_why != CAUSE_WHY_NONE;
+	const char *why = has_why ? cause_why_name(r->cause_why) : NULL;
 
 	field_name(v, FIELD("cause", SHOW_ALWAYS), rtx_cause_name(r->cause), cause_tone(r->cause));
 	field_null(v, FIELD("cause_drop", SHOW_NEVER));
-	field_name(v, FIELD_NOTE("cause_why", SHOW_ALWAYS), has_why ? cause_why_name(r->cause_why) : NULL, TONE_NONE);
+	field_name(v, FIELD_NOTE("cause_why", SHOW_ALWAYS), why, TONE_NONE);
 }
 
 static void socket_fields(const struct ev_retransmit *r, struct visitor *v)
 {
 	bool has = r->has_socket;
+	const char *ca = has ? ca_state_name(r->ca_state) : NULL;
 
-	field_name(v, FIELD_AS("ca_state", "ca", SHOW_ALWAYS), has ? ca_state_name(r->ca_state) : NULL, TONE_NONE);
+	field_name(v, FIELD_AS("ca_state", "ca", SHOW_ALWAYS), ca, TONE_NONE);
 	field_us_if(v, FIELD_AS("srtt_us", "srtt", SHOW_ALWAYS), has, r->srtt_us);
 	field_us_if(v, FIELD_AS("rto_us", "rto", SHOW_VERBOSE), has, r->rto_us);
 	field_u64_if(v, FIELD("cwnd", SHOW_ALWAYS), has, r->cwnd);

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: MIT
 /*
- * The stats event: the counters so far, and at the end of a run. No line of text: people get ev_stats_report() on
- * stderr, which is a third visitor over the same fields. There a field's key is its label, SHOW_ALWAYS a row that
- * is shown even if zero (what was lost must be seen to be zero), SHOW_VERBOSE a row that is not.
+ * The stats event: the counters so far, and at the end of a run. No line of text: people get
+ * ev_stats_report() on stderr, which is a third visitor over the same fields. There a field's key is its
+ * label, SHOW_ALWAYS a row that is shown even if zero (what was lost must be seen to be zero), SHOW_VERBOSE
+ * a row that is not.
  */
 #include "event.h"
 #include "field.h"

@@ -15,7 +15,7 @@ const struct event_type event_types[EV_KIND_COUNT] = {
 
 /* ---- what events have in common ---- */
 
-/* Where the columns of the head begin. With IPv4 and short names it is 79 wide, the first word then follows. */
+/* Where the columns of the head begin. With IPv4 and short names it is 79 wide, and the words follow. */
 enum head_column { HEAD_EVENT = 16, HEAD_PID = 27, HEAD_COMM = 35, HEAD_FLOW = 46, HEAD_END = 79 };
 
 void event_fields(const struct event *e, struct visitor *v)
@@ -153,8 +153,8 @@ const char *tc_verdict_name(int verdict)
 {
 	/* include/uapi/linux/pkt_cls.h: the list begins at TC_ACT_UNSPEC, -1. */
 	static const char *const names[] = {
-		"TC_ACT_UNSPEC", "TC_ACT_OK",	  "TC_ACT_RECLASSIFY", "TC_ACT_SHOT",	  "TC_ACT_PIPE",
-		"TC_ACT_STOLEN", "TC_ACT_QUEUED", "TC_ACT_REPEAT",     "TC_ACT_REDIRECT", "TC_ACT_TRAP",
+		"TC_ACT_UNSPEC", "TC_ACT_OK", "TC_ACT_RECLASSIFY", "TC_ACT_SHOT", "TC_ACT_PIPE",
+		"TC_ACT_STOLEN", "TC_ACT_QUEUED", "TC_ACT_REPEAT", "TC_ACT_REDIRECT", "TC_ACT_TRAP",
 	};
 	unsigned int index = (unsigned int)verdict + 1;
 
@@ -165,8 +165,8 @@ const char *tcp_state_name(uint8_t state)
 {
 	/* include/net/tcp_states.h; BOUND_INACTIVE since 6.8, only in inet_diag. */
 	static const char *const names[] = {
-		"UNKNOWN",    "ESTABLISHED", "SYN_SENT", "SYN_RECV", "FIN_WAIT1", "FIN_WAIT2",	  "TIME_WAIT",
-		"CLOSE",      "CLOSE_WAIT",  "LAST_ACK", "LISTEN",   "CLOSING",	  "NEW_SYN_RECV", "BOUND_INACTIVE",
+		"UNKNOWN", "ESTABLISHED", "SYN_SENT", "SYN_RECV", "FIN_WAIT1", "FIN_WAIT2", "TIME_WAIT", "CLOSE",
+		"CLOSE_WAIT", "LAST_ACK", "LISTEN", "CLOSING", "NEW_SYN_RECV", "BOUND_INACTIVE",
 	};
 
 	return list_word(names, ARRAY_SIZE(names), state);

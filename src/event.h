@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Events as the user sees them: what correlate.c makes of records, what filters look at and sinks print.
- * Every kind has one row in event_types[] (event.c) and one file ev_<kind>.c that holds all user-side knowledge
- * of it. Nothing else switches on the kind.
+ * Every kind has one row in event_types[] (event.c) and one file ev_<kind>.c that holds all user-side
+ * knowledge of it. Nothing else switches on the kind.
  */
 #ifndef REBPF_SRC_EVENT_H
 #define REBPF_SRC_EVENT_H
@@ -160,13 +160,13 @@ struct event {
 struct strbuf;
 struct visitor;
 
-/* What the rest of the program has to know of a kind: one row per kind, from EVENT_KINDS and its ev_<kind>.c. */
+/* What the rest of the program knows of a kind: one row each, from EVENT_KINDS and its ev_<kind>.c. */
 struct event_ops {
 	/* States every field of @e in the order in which formats show them (field.h). */
 	void (*fields)(const struct event *e, struct visitor *v);
 	/*
-	 * The fixed leading columns of its text line, whose words then come from fields(). NULL: a kind that is
-	 * no line of text.
+	 * The fixed leading columns of its text line, whose words then come from fields(). NULL: a kind
+	 * that is no line of text.
 	 */
 	void (*head)(const struct event *e, struct strbuf *out, bool utc);
 };
@@ -191,17 +191,17 @@ void event_fields(const struct event *e, struct visitor *v);
 /* The fields that all events but stats have next: netns .. dport. */
 void event_common_fields(const struct ev_common *c, struct visitor *v);
 /*
- * "04:03:02.123456 RETRANSMIT 1234    nginx      10.0.0.1:443 > 10.0.0.2:51234      ": time of day (local, or @utc),
- * kind, owner's pid and comm ("-" if unknown), the two ends. Padded to 79 columns; where something is wider, what
- * follows keeps one space of distance and catches up with its column if it can.
+ * "04:03:02.123456 RETRANSMIT 1234    nginx      10.0.0.1:443 > 10.0.0.2:51234      ": time of day (local,
+ * or @utc), kind, owner's pid and comm ("-" if unknown), the two ends. Padded to 79 columns; where
+ * something is wider, what follows keeps one space of distance and catches up with its column if it can.
  */
 void event_common_head(const struct event *e, const struct ev_common *c, struct strbuf *out, bool utc);
 /* The header line over these columns, with its line break. */
 void event_text_header(struct strbuf *out);
 
 /*
- * The final report, many lines of text for stderr (ev_stats.c): a label, then its number. Rows that are zero are
- * left out, but not those of what was lost, missed or malformed.
+ * The final report, many lines of text for stderr (ev_stats.c): a label, then its number. Rows that are
+ * zero are left out, but not those of what was lost, missed or malformed.
  *
  *	Duration (s)                    12.345
  *	Attempts                            12

@@ -116,7 +116,11 @@ static void text_boolean(struct visitor *v, const struct field *f, bool value)
 static void text_name(struct visitor *v, const struct field *f, const char *word, enum field_tone tone)
 {
 	/* Select graphic rendition (ECMA-48): yellow, bold red. */
-	static const char *const on[] = { [TONE_NONE] = "", [TONE_NOTICE] = "\033[33m", [TONE_BAD] = "\033[1;31m" };
+	static const char *const on[] = {
+		[TONE_NONE] = "",
+		[TONE_NOTICE] = "\033[33m",
+		[TONE_BAD] = "\033[1;31m",
+	};
 	struct strbuf *b = text_lead(v, f);
 	bool color = as_text(v)->color && tone != TONE_NONE;
 
@@ -248,8 +252,8 @@ static struct strbuf *json_key(struct visitor *v, const struct field *f)
 }
 
 /*
- * The inside of a string, from bytes of any kind. Valid JSON whatever they are, since only ASCII comes out (how
- * the others look: field.h).
+ * The inside of a string, from bytes of any kind. Valid JSON whatever they are, since only ASCII comes out
+ * (how the others look: field.h).
  */
 static void json_quote(struct strbuf *b, const char *s, size_t max)
 {

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The fields of an event, each stated once. An event's fields() walks through them and calls field_*() for each:
- * name, type, value, and where text shows it. A visitor makes a format of them: text and JSON are here, others
- * implement struct visitor_ops. No other code asks which format it is.
+ * The fields of an event, each stated once. An event's fields() walks through them and calls field_*() for
+ * each: name, type, value, and where text shows it. A visitor makes a format of them: text and JSON are
+ * here, others implement struct visitor_ops. No other code asks which format it is.
  *
  *	field_u64(v, FIELD("cwnd", SHOW_ALWAYS), r->cwnd);
  *		text	 cwnd=10
@@ -24,9 +24,10 @@
  *	null note		nothing
  *	empty list		none
  *	empty string		""
- * JSON has every field always, null where there is no value. Text from outside (field_string, field_location)
- * is escaped: in text as \xNN (strbuf_escaped), in JSON every byte that is not printable ASCII as \u00NN, NN being
- * the byte: a UTF-8 name comes out as one code point per byte, and encoding it as Latin-1 gives the bytes back.
+ * JSON has every field always, null where there is no value. Text from outside (field_string,
+ * field_location) is escaped: in text as \xNN (strbuf_escaped), in JSON every byte that is not printable
+ * ASCII as \u00NN, NN being the byte: a UTF-8 name comes out as one code point per byte, and encoding it as
+ * Latin-1 gives the bytes back.
  */
 #ifndef REBPF_FIELD_H
 #define REBPF_FIELD_H
@@ -67,20 +68,21 @@ struct field {
 	uint8_t show;  /* enum field_show */
 };
 
-#define FIELD_ROW(n, k, j, t, sh, pl, st)                                                                     \
-	__extension__({                                                                                       \
-		static const struct field field_row = {                                                       \
-			.name = n, .key = k, .json = j, .json_len = sizeof(j) - 1, .text = t,                 \
-			.text_len = sizeof(t) - 1, .strip = st, .place = pl, .show = sh,                      \
-		};                                                                                            \
-		_Static_assert(sizeof(j) <= FIELD_LEAD_MAX && sizeof(t) <= FIELD_LEAD_MAX, "long name: " n);  \
-		&field_row;                                                                                   \
+#define FIELD_ROW(n, k, j, t, sh, pl, st)							\
+	__extension__({										\
+		static const struct field field_row = {						\
+			.name = n, .key = k, .json = j, .json_len = sizeof(j) - 1, .text = t,	\
+			.text_len = sizeof(t) - 1, .strip = st, .place = pl, .show = sh,	\
+		};										\
+		_Static_assert(sizeof(j) <= FIELD_LEAD_MAX, "long name: " n);			\
+		_Static_assert(sizeof(t) <= FIELD_LEAD_MAX, "long name: " k);			\
+		&field_row;									\
 	})
 #define FIELD_AS(n, k, show) FIELD_ROW(n, k, "\"" n "\":", " " k "=", show, PLACE_WORD, 0)
 #define FIELD(n, show) FIELD_AS(n, n, show)
 #define FIELD_PART(n, lead, show) FIELD_ROW(n, n, "\"" n "\":", lead, show, PLACE_PART, 0)
 /* A part of which text leaves out the prefix that all its values share. */
-#define FIELD_PART_STRIP(n, lead, prefix, show)                                                               \
+#define FIELD_PART_STRIP(n, lead, prefix, show) \
 	FIELD_ROW(n, n, "\"" n "\":", lead, show, PLACE_PART, sizeof(prefix) - 1)
 #define FIELD_NOTE(n, show) FIELD_ROW(n, n, "\"" n "\":", "(", show, PLACE_NOTE, 0)
 #define FIELD_ELEMENT FIELD_ROW("", "", "", ",", SHOW_ALWAYS, PLACE_ELEMENT, 0)
@@ -99,7 +101,10 @@ struct field_location {
 
 struct visitor;
 
-/* All are required but where a visitor serves one kind only. What the visitor does not show (visitor.shows) never reaches them. */
+/*
+ * All are required, but where a visitor serves one kind of event only. What the visitor does not show
+ * (visitor.shows) never reaches them.
+ */
 struct visitor_ops {
 	void (*null)(struct visitor *v, const struct field *f);
 	void (*u64)(struct visitor *v, const struct field *f, uint64_t value);
@@ -186,7 +191,8 @@ static inline void field_bool(struct visitor *v, const struct field *f, bool val
 }
 
 /* A word of a closed list of ours, printed as it is; NULL is null. */
-static inline void field_name(struct visitor *v, const struct field *f, const char *word, enum field_tone tone)
+static inline void field_name(struct visitor *v, const struct field *f,
+			      const char *word, enum field_tone tone)
 {
 	if (!word)
 		field_null(v, f);
@@ -202,7 +208,8 @@ static inline void field_string(struct visitor *v, const struct field *f, const 
 }
 
 /* The same, null unless @known. */
-static inline void field_string_if(struct visitor *v, const struct field *f, bool known, const char *s, size_t max)
+static inline void field_string_if(struct visitor *v, const struct field *f,
+				   bool known, const char *s, size_t max)
 {
 	if (!known)
 		field_null(v, f);
@@ -210,7 +217,8 @@ static inline void field_string_if(struct visitor *v, const struct field *f, boo
 		field_string(v, f, s, max);
 }
 
-static inline void field_address(struct visitor *v, const struct field *f, const uint8_t addr[16], int ip_version)
+static inline void field_address(struct visitor *v, const struct field *f,
+				 const uint8_t addr[16], int ip_version)
 {
 	if (field_shown(v, f))
 		v->ops->address(v, f, addr, ip_version);
@@ -231,8 +239,8 @@ static inline void field_location(struct visitor *v, const struct field *f, cons
 }
 
 /*
- * Begins an object (a word or an element). True: state its members, then field_object_end(). False: it is null
- * (unless @known) or not shown, and so are they; no end.
+ * Begins an object (a word or an element). True: state its members, then field_object_end(). False: it is
+ * null (unless @known) or not shown, and so are they; no end.
  */
 static inline bool field_object(struct visitor *v, const struct field *f, bool known)
 {
@@ -272,8 +280,8 @@ static inline void field_list_end(struct visitor *v)
 /* ---- the visitors of this file ---- */
 
 /*
- * Text. One walk states the words of one level (SHOW_ALWAYS or SHOW_VERBOSE), so that a line with -v is the line
- * without it, and then more words: set v.shows to the level and @parts to all levels that are wanted.
+ * Text. One walk states the words of one level (SHOW_ALWAYS or SHOW_VERBOSE), so that a line with -v is the
+ * line without it, and then more words: set v.shows to the level and @parts to all levels that are wanted.
  */
 struct visitor_text {
 	struct visitor v;

@@ -3,10 +3,11 @@
  * Writing without blocking on a descriptor that others share. By kind of descriptor:
  *
  *   file, device	write(): never waits for a reader.
- *   pipe, terminal	opened again through /proc: a file description of our own, which may have O_NONBLOCK. Where
- *			that fails (no /proc, no permission), poll() and then at most PIPE_BUF: a pipe that polls
- *			writable takes that much at once. (A terminal may have room for less, and then blocks until
- *			it has been read; another writer to the same pipe may take the room.)
+ *   pipe, terminal	opened again through /proc: a file description of our own, which may have
+ *			O_NONBLOCK. Where that fails (no /proc, no permission), poll() and then at most
+ *			PIPE_BUF: a pipe that polls writable takes that much at once. (A terminal may have
+ *			room for less, and then blocks until it has been read; another writer to the same
+ *			pipe may take the room.)
  *   socket		send() with MSG_DONTWAIT.
  */
 #include "output.h"

@@ -3,7 +3,7 @@
  * The process that holds a socket, searched in /proc by the socket's inode number. For sockets whose owner
  * the kernel side never saw at work. To see other users' processes takes CAP_SYS_PTRACE.
  *
- * A search of all of /proc costs about 2 us per open file of the host. So one pass notes all sockets;
+ * A search of all of /proc costs 2 to 3 us per open file of the host. So one pass notes all sockets;
  * passes are at least a second apart and take no more than about a tenth of the time; on a host with very
  * many files a pass goes on over several calls. An unknown owner is better than a wrong one: what was found
  * is verified again when it is older than 10 s.

@@ -8,7 +8,7 @@
 #include "reasons.h"
 #include "util.h"
 
-#define MAX_REASONS 4096 /* 7.3 has 140, and its modules some tens */
+#define MAX_REASONS 4096 /* 7.3 has 135, and its modules some tens */
 #define SUBSYS_SHIFT 16  /* SKB_DROP_REASON_SUBSYS_SHIFT, include/net/dropreason.h, 6.4 */
 
 #define PREFIX "SKB_DROP_REASON_"

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Where events and records go. Each sink is one file with one struct sink_ops; sinks_open() opens those that the
- * options want, and everything that comes out of the pipeline goes to all of them.
+ * Where events and records go. Each sink is one file with one struct sink_ops; sinks_open() opens those
+ * that the options want, and everything that comes out of the pipeline goes to all of them.
  *
  *	err = sinks_open(&sinks, &options, STDOUT_FILENO);
  *	...	sinks_record(sinks, rec);	each record before it is decoded, REC_HOST first
@@ -29,8 +29,8 @@
 struct sinks;
 
 /*
- * @out_fd: where lines go (stdout); stays the caller's. SIGPIPE must be ignored. @options must outlive the sinks.
- * Returns 0 or a negative errno; the error has been printed.
+ * @out_fd: where lines go (stdout); stays the caller's. SIGPIPE must be ignored. @options must outlive the
+ * sinks. Returns 0 or a negative errno; the error has been printed.
  */
 int sinks_open(struct sinks **out, const struct options *options, int out_fd);
 /* Closes and frees; what is unwritten is lost. NULL is fine. */
@@ -51,8 +51,9 @@ void sinks_finish(struct sinks *s);
 /* Finds out if the reader has gone; see sinks_state(). */
 void sinks_check_closed(struct sinks *s);
 /*
- * 0: go on. 1: the reader of the events has closed them ("output closed"), a quiet end with exit status 0. Negative
- * errno: they cannot be written, which has been printed; exit status 1. A recording that fails ends by itself.
+ * 0: go on. 1: the reader of the events has closed them ("output closed"), a quiet end with exit status 0.
+ * Negative errno: they cannot be written, which has been printed; exit status 1. A recording that fails
+ * ends by itself.
  */
 int sinks_state(const struct sinks *s);
 

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: MIT
 /*
- * -o json: one object per line, every event including stats, every field always (null where there is no value):
+ * -o json: one object per line, every event including stats, every field always (null where there is no
+ * value):
  *
- *	{"time":"2026-11-21T04:03:02.123456789Z","event":"retransmit","netns":4026531840,"pid":1234,"comm":"nginx",
- *	"uid":33,...,"saddr":"10.0.0.1","sport":443,...,"drop":null,"cause":"unknown",...,"segs_out":9000}
+ *	{"time":"2026-11-21T04:03:02.123456789Z","event":"retransmit","netns":4026531840,"pid":1234,
+ *	"comm":"nginx","uid":33,...,"saddr":"10.0.0.1","sport":443,...,"drop":null,"cause":"unknown",...}
  */
 #include "sink.h"
 

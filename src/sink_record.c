@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
 /*
- * -w FILE: the bytes of all records one after another, as they come. The first is a REC_HOST; each says its size
- * (struct rec_header), so the file needs no other frame. An error ends the recording, not the program: what was
- * recorded until then stays readable. A record that could not be kept ends it as well, since a file with a hole
- * would replay as something that never happened.
+ * -w FILE: the bytes of all records one after another, as they come. The first is a REC_HOST; each says its
+ * size (struct rec_header), so the file needs no other frame. An error ends the recording, not the program:
+ * what was recorded until then stays readable. A record that could not be kept ends it as well, since a
+ * file with a hole would replay as something that never happened.
  */
 #include "sink.h"
 

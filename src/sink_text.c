@@ -18,7 +18,7 @@ static bool none_wanted(const struct options *options)
 	return options->format == OUTPUT_NONE;
 }
 
-/* NO_COLOR: no-color.org, any value but the empty one. TERM=dumb: a terminal that shows escapes as garbage. */
+/* NO_COLOR: no-color.org, any value but the empty one. TERM=dumb: a terminal that shows escapes as text. */
 static bool want_color(enum color_mode mode, bool terminal)
 {
 	const char *no_color = getenv("NO_COLOR"), *term = getenv("TERM");

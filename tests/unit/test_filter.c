@@ -1,0 +1,334 @@
+// SPDX-License-Identifier: MIT
+/* links: src/filter.c */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <arpa/inet.h>
+#include <string.h>
+
+#include "filter.h"
+
+/* 10.0.0.1:443 > 192.168.1.2:51234, owner 1234 nginx, lost at eth0. */
+static struct event sample(void)
+{
+	struct event e = { .kind = EV_RETRANSMIT };
+	struct ev_retransmit *r = &e.retransmit;
+
+	r->c.flow.ip_version = 4;
+	r->c.flow.lport = 443;
+	r->c.flow.rport = 51234;
+	r->c.flow.netns = 4026531840;
+	r->c.flow.cgroup = 77;
+	inet_pton(AF_INET, "10.0.0.1", r->c.flow.laddr);
+	inet_pton(AF_INET, "192.168.1.2", r->c.flow.raddr);
+	r->c.owner.tgid = 1234;
+	strcpy(r->c.owner.comm, "nginx");
+	r->type = RTX_TYPE_TLP;
+	r->cause = RTX_CAUSE_LOCAL;
+	r->tc_observed = true;
+	r->tc_count = 2;
+	strcpy(r->tc[0].ifname, "veth0");
+	strcpy(r->tc[1].ifname, "bond0");
+	r->drop.known = true;
+	strcpy(r->drop.reason, "QDISC_DROP");
+	strcpy(r->drop.ifname, "eth0");
+	return e;
+}
+
+static struct event sample_v6(void)
+{
+	struct event e = sample();
+
+	e.retransmit.c.flow.ip_version = 6;
+	inet_pton(AF_INET6, "2001:db8:1::1", e.retransmit.c.flow.laddr);
+	inet_pton(AF_INET6, "2001:db8:2::2", e.retransmit.c.flow.raddr);
+	return e;
+}
+
+static struct options everything(void)
+{
+	return (struct options){ .events = 1u << EV_RETRANSMIT | 1u << EV_STATS };
+}
+
+static void add_addr(struct options *o, enum rule_list list, const char *addr, unsigned int prefix)
+{
+	struct addr_rule *r = &o->addr[o->addr_count++];
+	uint8_t *mask = (uint8_t *)r->mask;
+
+	r->list = list;
+	r->ip_version = strchr(addr, ':') ? 6 : 4;
+	assert_int_equal(inet_pton(r->ip_version == 6 ? AF_INET6 : AF_INET, addr, r->addr), 1);
+	for (unsigned int i = 0; i < prefix; i++)
+		mask[i / 8] |= (uint8_t)(0x80 >> i % 8);
+}
+
+static void add_port(struct options *o, enum rule_list list, uint16_t low, uint16_t high)
+{
+	o->port[o->port_count++] = (struct port_rule){ .low = low, .high = high, .list = list };
+}
+
+static void assert_wants(const struct options *o, bool want)
+{
+	struct event e = sample();
+
+	assert_int_equal(filter_wants(o, &e), want);
+}
+
+static bool addr_wants(enum rule_list list, const char *addr, unsigned int prefix, struct event e)
+{
+	struct options o = everything();
+
+	add_addr(&o, list, addr, prefix);
+	return filter_wants(&o, &e);
+}
+
+static void test_no_filter(void **state)
+{
+	struct options o = everything();
+
+	(void)state;
+	assert_wants(&o, true);
+	o.events = 1u << EV_STATS;
+	assert_wants(&o, false);
+}
+
+static void test_stats_always(void **state)
+{
+	struct options o = { .ip_version = 6, .types = 1, .pid_count = 1, .pid = { 9 } };
+	struct event e = { .kind = EV_STATS };
+
+	(void)state;
+	assert_true(filter_wants(&o, &e));
+}
+
+static void test_addr_lists(void **state)
+{
+	(void)state;
+	assert_true(addr_wants(RULE_ANY, "10.0.0.1", 32, sample()));
+	assert_true(addr_wants(RULE_ANY, "192.168.1.2", 32, sample()));
+	assert_false(addr_wants(RULE_ANY, "10.0.0.2", 32, sample()));
+	assert_true(addr_wants(RULE_LOCAL, "10.0.0.1", 32, sample()));
+	assert_false(addr_wants(RULE_LOCAL, "192.168.1.2", 32, sample()));
+	assert_true(addr_wants(RULE_REMOTE, "192.168.1.2", 32, sample()));
+	assert_false(addr_wants(RULE_REMOTE, "10.0.0.1", 32, sample()));
+}
+
+static void test_addr_masks(void **state)
+{
+	(void)state;
+	assert_true(addr_wants(RULE_ANY, "10.0.0.0", 8, sample()));
+	assert_true(addr_wants(RULE_ANY, "192.168.1.3", 31, sample()));
+	assert_false(addr_wants(RULE_ANY, "192.168.1.4", 30, sample()));
+	assert_true(addr_wants(RULE_ANY, "0.0.0.0", 0, sample()));
+	assert_false(addr_wants(RULE_ANY, "0.0.0.0", 0, sample_v6()));
+	assert_true(addr_wants(RULE_ANY, "::", 0, sample_v6()));
+	assert_false(addr_wants(RULE_ANY, "::", 0, sample()));
+	assert_true(addr_wants(RULE_ANY, "2001:db8:1::1", 128, sample_v6()));
+	assert_true(addr_wants(RULE_REMOTE, "2001:db8:2::", 48, sample_v6()));
+	assert_false(addr_wants(RULE_LOCAL, "2001:db8:2::", 48, sample_v6()));
+	assert_false(addr_wants(RULE_ANY, "2001:db8:1::2", 128, sample_v6()));
+	assert_true(addr_wants(RULE_ANY, "2001:db8:1::3", 126, sample_v6()));
+	assert_false(addr_wants(RULE_ANY, "2001:db8:1::5", 126, sample_v6()));
+}
+
+/* What follows an IPv4 address in its 16 bytes says nothing. */
+static void test_addr_v4_first_word(void **state)
+{
+	struct event e = sample();
+
+	(void)state;
+	memset(e.retransmit.c.flow.laddr + 4, 0xff, 12);
+	assert_true(addr_wants(RULE_LOCAL, "10.0.0.1", 32, e));
+	e.retransmit.c.flow.ip_version = 0;
+	assert_false(addr_wants(RULE_LOCAL, "10.0.0.1", 32, e));
+}
+
+static void test_addr_or_and(void **state)
+{
+	struct options o = everything();
+
+	(void)state;
+	add_addr(&o, RULE_LOCAL, "10.9.9.9", 32);
+	assert_wants(&o, false);
+	add_addr(&o, RULE_LOCAL, "10.0.0.1", 32);
+	assert_wants(&o, true);
+	add_addr(&o, RULE_REMOTE, "10.0.0.1", 32);
+	assert_wants(&o, false);
+	add_addr(&o, RULE_REMOTE, "192.168.0.0", 16);
+	assert_wants(&o, true);
+	add_addr(&o, RULE_ANY, "2001:db8::", 32);
+	assert_wants(&o, false);
+	add_addr(&o, RULE_ANY, "192.168.1.2", 32);
+	assert_wants(&o, true);
+	add_port(&o, RULE_ANY, 80, 80);
+	assert_wants(&o, false);
+}
+
+static void test_ports(void **state)
+{
+	static const struct {
+		enum rule_list list;
+		uint16_t low, high;
+		bool want;
+	} row[] = {
+		{ RULE_ANY, 443, 443, true },	   { RULE_ANY, 51234, 51234, true },
+		{ RULE_ANY, 444, 51233, false },   { RULE_ANY, 1, 443, true },
+		{ RULE_LOCAL, 443, 500, true },	   { RULE_LOCAL, 51234, 51234, false },
+		{ RULE_REMOTE, 443, 443, false },  { RULE_REMOTE, 50000, 65535, true },
+		{ RULE_ANY, 47873, 47873, false }, /* 443 in the other byte order */
+	};
+	struct options o;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(row) / sizeof(row[0]); i++) {
+		o = everything();
+		add_port(&o, row[i].list, row[i].low, row[i].high);
+		assert_wants(&o, row[i].want);
+	}
+	o = everything();
+	add_port(&o, RULE_LOCAL, 80, 80);
+	add_port(&o, RULE_LOCAL, 443, 443);
+	assert_wants(&o, true);
+	add_port(&o, RULE_REMOTE, 80, 80);
+	assert_wants(&o, false);
+	add_port(&o, RULE_REMOTE, 51234, 51234);
+	assert_wants(&o, true);
+}
+
+static void test_owner(void **state)
+{
+	struct options o = everything();
+	struct event unknown = sample();
+
+	(void)state;
+	unknown.retransmit.c.owner.tgid = 0;
+	unknown.retransmit.c.task.tgid = 1234; /* who was on the CPU is not the owner */
+	assert_true(filter_wants(&o, &unknown));
+	o.pid_count = 1;
+	o.pid[0] = 1;
+	assert_wants(&o, false);
+	o.pid[o.pid_count++] = 1234;
+	assert_wants(&o, true);
+	assert_false(filter_wants(&o, &unknown));
+	o.pid[0] = 0;
+	assert_false(filter_wants(&o, &unknown));
+
+	strcpy(o.comm[o.comm_count++], "ngin");
+	assert_wants(&o, false);
+	strcpy(o.comm[o.comm_count++], "nginx");
+	assert_wants(&o, true);
+	o.pid_count = 0;
+	assert_false(filter_wants(&o, &unknown));
+}
+
+static void test_comm_without_nul(void **state)
+{
+	struct options o = everything();
+	struct event e = sample();
+
+	(void)state;
+	strcpy(o.comm[o.comm_count++], "aaaaaaaaaaaaaaa");
+	memset(e.retransmit.c.owner.comm, 'a', REBPF_COMM_LEN);
+	assert_false(filter_wants(&o, &e));
+	e.retransmit.c.owner.comm[REBPF_COMM_LEN - 1] = '\0';
+	assert_true(filter_wants(&o, &e));
+}
+
+static void test_places(void **state)
+{
+	struct options o = everything();
+	struct event e = sample();
+
+	(void)state;
+	o.cgroup_count = 2;
+	o.cgroup[0] = 76;
+	o.cgroup[1] = 77;
+	assert_wants(&o, true);
+	o.cgroup[1] = 0;
+	assert_wants(&o, false);
+	e.retransmit.c.flow.cgroup = 0;
+	assert_false(filter_wants(&o, &e));
+
+	o = everything();
+	o.netns_count = 1;
+	o.netns[0] = 4026531841;
+	assert_wants(&o, false);
+	o.netns[o.netns_count++] = 4026531840;
+	assert_wants(&o, true);
+
+	o = everything();
+	o.ip_version = 4;
+	assert_wants(&o, true);
+	o.ip_version = 6;
+	assert_wants(&o, false);
+	e = sample_v6();
+	assert_true(filter_wants(&o, &e));
+}
+
+static void test_ifname(void **state)
+{
+	struct options o = everything();
+	struct event e = sample();
+
+	(void)state;
+	strcpy(o.ifname[o.ifname_count++], "lo");
+	assert_wants(&o, false);
+	strcpy(o.ifname[o.ifname_count++], "bond0");
+	assert_wants(&o, true);
+	strcpy(o.ifname[1], "eth0");
+	assert_wants(&o, true);
+	e.retransmit.drop.known = false;
+	assert_false(filter_wants(&o, &e));
+	strcpy(o.ifname[1], "bond");
+	assert_wants(&o, false);
+	/* Neither seen at TC nor dropped. */
+	strcpy(o.ifname[1], "bond0");
+	e.retransmit.tc_count = 1;
+	assert_false(filter_wants(&o, &e));
+}
+
+static void test_type_cause_reason(void **state)
+{
+	struct options o = everything();
+	struct event e = sample();
+
+	(void)state;
+	o.types = 1u << RTX_TYPE_RTO;
+	assert_wants(&o, false);
+	o.types |= 1u << RTX_TYPE_TLP;
+	assert_wants(&o, true);
+	o.causes = 1u << RTX_CAUSE_NETWORK;
+	assert_wants(&o, false);
+	o.causes |= 1u << RTX_CAUSE_LOCAL;
+	assert_wants(&o, true);
+	strcpy(o.reason[o.reason_count++], "NETFILTER_DROP");
+	assert_wants(&o, false);
+	strcpy(o.reason[o.reason_count++], "qdisc_drop");
+	assert_wants(&o, true);
+	e.retransmit.drop.known = false;
+	assert_false(filter_wants(&o, &e));
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_no_filter),
+		cmocka_unit_test(test_stats_always),
+		cmocka_unit_test(test_addr_lists),
+		cmocka_unit_test(test_addr_masks),
+		cmocka_unit_test(test_addr_v4_first_word),
+		cmocka_unit_test(test_addr_or_and),
+		cmocka_unit_test(test_ports),
+		cmocka_unit_test(test_owner),
+		cmocka_unit_test(test_comm_without_nul),
+		cmocka_unit_test(test_places),
+		cmocka_unit_test(test_ifname),
+		cmocka_unit_test(test_type_cause_reason),
+	};
+
+	return cmocka_run_group_tests_name("filter", tests, NULL, NULL);
+}
