@@ -163,8 +163,8 @@ static __always_inline bool flow_read_ends(struct rec_flow *f, struct sock_commo
 	f->cookie = BPF_CORE_READ(skc, skc_cookie.counter);
 	f->netns = BPF_CORE_READ(skc, skc_net.net, ns.inum);
 	if (family == AF_INET6) {
-		BPF_CORE_READ_INTO(f->laddr, skc, skc_v6_rcv_saddr);
-		BPF_CORE_READ_INTO(f->raddr, skc, skc_v6_daddr);
+		BPF_CORE_READ_INTO(&f->laddr, skc, skc_v6_rcv_saddr);
+		BPF_CORE_READ_INTO(&f->raddr, skc, skc_v6_daddr);
 		f->ip_version = 6;
 		if (!in6_is_v4mapped(raddr))
 			return true;

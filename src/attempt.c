@@ -11,6 +11,12 @@ bool attempt_is_own_copy(const struct attempt *a, const struct rec_copy *c)
 	return !a->has_exit || !c->stamp_ns || !a->exit.stamp_ns || c->stamp_ns == a->exit.stamp_ns;
 }
 
+/* Would a copy that was handed to a device, or dropped, have been seen? */
+static bool hooks_see_all(const struct attempt_context *ctx)
+{
+	return (ctx->host_flags & HOST_SEES_QUEUED) && (ctx->host_flags & HOST_SEES_DROPS);
+}
+
 enum rtx_outcome attempt_outcome(const struct attempt *a, const struct attempt_context *ctx)
 {
 	const struct attempt_hop *last = a->hop_count ? &a->hop[a->hop_count - 1] : NULL;
@@ -21,9 +27,9 @@ enum rtx_outcome attempt_outcome(const struct attempt *a, const struct attempt_c
 		return RTX_OUTCOME_DROPPED;
 	if (!a->has_exit || !a->exit.has_ret)
 		return RTX_OUTCOME_UNKNOWN;
-	/* Seen by TC, then neither dropped nor handed on. Only with the hook that would have shown the handing on. */
-	if (last && !last->queued && (ctx->host_flags & HOST_SEES_QUEUED) && (ctx->host_flags & HOST_SEES_DROPS))
-		return RTX_OUTCOME_STOLEN;
+	/* Seen by TC, then neither dropped nor handed on. */
+	if (last && !last->queued && hooks_see_all(ctx))
+		return ctx->hooks_missed ? RTX_OUTCOME_UNKNOWN : RTX_OUTCOME_STOLEN;
 	return RTX_OUTCOME_SENT;
 }
 
@@ -56,7 +62,7 @@ static void tc_verdict_of_hop(const struct attempt *a, const struct attempt_cont
 	} else if (d && d->hops == i + 1 && is_tc_drop(ctx, d)) {
 		out->verdict = TC_VERDICT_SHOT;
 		out->by = TC_BY_OTHER;
-	} else if (!(ctx->host_flags & HOST_SEES_QUEUED)) {
+	} else if (!hooks_see_all(ctx) || ctx->hooks_missed) {
 		out->verdict = TC_VERDICT_UNKNOWN;
 	} else if (!is_last && a->hop[i + 1].tc.c.copy == hop->tc.c.copy) {
 		/* The same buffer came to another device without passing this one. */

@@ -30,8 +30,8 @@ struct attempt_context {
 	uint32_t host_flags; /* HOST_* */
 	bool netns_watched;  /* every device of it has the classifier */
 	bool has_reasons;    /* this kernel names drop reasons */
+	bool hooks_missed;   /* a hook may have missed a copy: its silence proves nothing */
 	const char *drop_reason; /* of drop[0], "" if it has none */
-	const char *drop_symbol; /* the function that dropped it, "" if unknown */
 };
 
 /* True if the record is of the copy that this attempt made, not of an older one (by its departure time). */

@@ -47,6 +47,7 @@ struct correlate {
 	struct open_list open, finished;
 	uint32_t host_flags;
 	bool has_reasons;
+	bool missed_now, missed_before; /* hooks missed runs since the last tick; before it */
 	uint64_t clock_offset; /* wall - mono, modulo 2^64 */
 	uint64_t first_ns, last_ns;
 	struct netns_state netns[MAX_NETNS];
@@ -227,8 +228,8 @@ static void emit(struct correlate *c, struct attempt *a)
 		.host_flags = c->host_flags,
 		.netns_watched = is_watched(c, a->entry.flow.netns),
 		.has_reasons = c->has_reasons,
+		.hooks_missed = c->missed_now || c->missed_before,
 		.drop_reason = ev->drop.reason,
-		.drop_symbol = ev->drop.symbol,
 	};
 
 	ev->c.flow = a->entry.flow;
@@ -382,6 +383,8 @@ static void release_finished(struct correlate *c, uint64_t until_ns)
 
 static void take_tick(struct correlate *c, const struct rec_tick *t)
 {
+	c->missed_before = c->missed_now;
+	c->missed_now = t->missed != c->stats.missed;
 	c->stats.missed = t->missed;
 	c->last_ns = t->h.ts_ns;
 	if (!c->first_ns)

@@ -177,6 +177,7 @@ static int read_reasons(const struct btf *vmlinux, bool try_modules, features_re
 		const char *module, *enum_name;
 	} sub[] = {
 		{ NULL, "skb_drop_reason" },
+		{ NULL, "skb_drop_reason_subsys" }, /* names the sub-systems, for numbers without a name */
 		{ NULL, "qdisc_drop_reason" },
 		{ "mac80211", "mac80211_drop_reason" },
 		{ "openvswitch", "ovs_drop_reason" },

@@ -218,6 +218,9 @@ static size_t drain(struct live *l)
 	for (int r = 0; r < RING_COUNT; r++)
 		if (l->ring[r])
 			n += ring_drain(l->ring[r], DRAIN_BUDGET, on_ring_record, l);
+	/* What the kernel skipped must be known before the records are judged: silence then proves nothing. */
+	if (n)
+		l->skipped_runs = probes_skipped_runs(l->probes);
 	counters_read(l->shared, l->cpus, &counters);
 	feed_losses(l, &counters, since_ns);
 	feed_tick(l, before_ns, &counters);

@@ -37,7 +37,11 @@ def test_random_loss(net, truth, version, share, size):
     rule = net.b.drop("input", DATA + " " + percent(share))
     events = truth(net.a, lambda view: move(net, size, version))
     assert events or not rule.count()
-    assert all(e["ip_version"] == version and e["segs"] >= 1 and e["outcome"] == "sent" for e in events)
+    # On a slow machine the previous copy may still be on its way when TCP wants to send it again.
+    bad = [e for e in events if e["outcome"] != "sent" and e["ret_name"] != "EBUSY"]
+    assert not bad
+    addresses = net.addr[version]
+    assert all(e["ip_version"] == version and (e["saddr"], e["daddr"]) == addresses and e["segs"] >= 1 for e in events)
 
 
 @pytest.mark.parametrize("version", [4, 6])
