@@ -71,7 +71,10 @@ static __always_inline bool entry_emit(struct sock *sk, struct sk_buff *skb, enu
 	flow_read_identity(&flow, sk);
 	e->flow = flow;
 	owner_read(&e->owner, (__u64)sk);
-	owner_from_current(&e->task);
+	if (hook != RTX_HOOK_SOCKOPS)
+		owner_from_current(&e->task);
+	else /* verifier: a sockops program may not ask who runs */
+		__builtin_memset(&e->task, 0, sizeof(e->task));
 	e->hook = hook;
 	e->bits = bits;
 	entry_read_socket(e, sk);

@@ -92,8 +92,9 @@ static int load_failed(int err, const struct features *f)
 		return log_error(err,
 				 "the kernel (%s) refused a BPF program: %s; -v shows why (lockdown, a seccomp filter, missing capabilities?)",
 				 f->release, strerror(-err));
-	return log_error(err, "the kernel (%s) refused a BPF program: %s; -v shows the verifier's log", f->release,
-			 strerror(-err));
+	log_error(err, "the kernel (%s) refused a BPF program: %s; -v shows the verifier's log", f->release,
+		  strerror(-err));
+	return err == -ENOMEM ? err : -ENOTSUP;
 }
 
 int probes_load(struct probes **out, struct plan *plan, const struct features *features, const struct options *options)
@@ -110,7 +111,7 @@ int probes_load(struct probes **out, struct plan *plan, const struct features *f
 	if (!err) {
 		err = rebpf__load(p->skel);
 		if (err)
-			load_failed(err, features);
+			err = load_failed(err, features);
 	}
 	if (err) {
 		probes_close(p);

@@ -281,7 +281,7 @@ def test_entry_hooks_and_tracepoint_agree(rebpf, net):
     """The two ways to see an attempt, side by side."""
     if not has_entry_hooks():
         pytest.skip("no entry hooks on this kernel")
-    one, other = rebpf(), rebpf("--force", "attempt=tracepoint,synack=tracepoint", force=False)
+    one, other = rebpf(), rebpf(force=["--force", "attempt=tracepoint,synack=tracepoint"])
     net.b.drop("input", DATA + " " + percent(5))
     with net.a.counting() as rise:
         move(net, 1 << 20)

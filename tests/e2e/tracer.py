@@ -15,17 +15,25 @@ from lab import SLOW, kernel, wait_until
 
 TOP = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 BINARY = os.path.abspath(os.environ.get("REBPF", os.path.join(TOP, "build", "rebpf")))
-FORCE = ["--force", os.environ["REBPF_FORCE"]] if os.environ.get("REBPF_FORCE") else []
+
+
+def force(*rungs):
+    """The option that forces these rungs, and those of REBPF_FORCE."""
+    chosen = [*rungs, *filter(None, [os.environ.get("REBPF_FORCE")])]
+    return ["--force", ",".join(chosen)] if chosen else []
+
+
+FORCE = force()
 READY = "rebpf: ready"
 
 
 class Rebpf:
     """A running rebpf. Its output is collected by two threads, each line with the time of its arrival."""
 
-    def __init__(self, *args, output="json", prefix=(), ns=None, force=True, ready=True):
+    def __init__(self, *args, output="json", prefix=(), ns=None, force=None, ready=True):
         self.lines, self.parsed, self.errors = [], [], []
         command = ["nsenter", "--net=/run/netns/" + ns.name] if ns else []
-        command += [*prefix, BINARY, *(FORCE if force else []), *(["-o", output] if output else []), *args]
+        command += [*prefix, BINARY, *(FORCE if force is None else force), *(["-o", output] if output else []), *args]
         self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                                         stderr=subprocess.PIPE)
         self.pid = self.process.pid
@@ -72,7 +80,7 @@ class Rebpf:
             found = [e for e in self.events() if predicate(e)]
             return found if len(found) >= n else None
 
-        return wait_until(enough, timeout, lambda: "%d events\n%s" % (n, self.story(self.events()[-20:])))
+        return wait_until(enough, timeout, lambda: "%d events\n%s" % (n, self.story(self.events()[-8:])))
 
     def wait_error(self, part, timeout=15):
         """Waits for a line of stderr that contains the text."""
@@ -143,7 +151,7 @@ class View:
             return found if len(found) >= n else None
 
         return wait_until(enough, timeout, lambda: "%d events with %r\nof:\n%s" % (
-            n, fields, self.rebpf.story(self.events()[-30:])))
+            n, fields, self.rebpf.story(self.events()[-8:])))
 
     def watched(self, timeout=15):
         """Waits for an event with TC observed: rebpf may start to watch a namespace at its first retransmission."""
