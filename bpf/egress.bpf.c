@@ -56,7 +56,8 @@ static __always_inline bool tc_recognise(struct __sk_buff *ctx, struct inflight 
 	if (!sk || ctx->ingress_ifindex)
 		return false;
 	tp = bpf_tcp_sock(sk);
-	if (!tp)
+	/* The first look is cheap and may be at a tunnel's outer header; packet_read makes sure. */
+	if (!tp || !seq_before(packet_peek_seq(skb), tp->snd_nxt))
 		return false;
 	if (!packet_read(&pkt, skb) || pkt.seq == pkt.end_seq || !seq_before(pkt.seq, tp->snd_nxt))
 		return false;
@@ -66,11 +67,35 @@ static __always_inline bool tc_recognise(struct __sk_buff *ctx, struct inflight 
 	if (!p)
 		return false;
 	s->skb = (__u64)p;
-	s->copy = (__u64)skb;
 	s->seq = pkt.seq;
 	s->end_seq = pkt.end_seq;
 	s->hook = RTX_HOOK_TRACEPOINT;
 	return true;
+}
+
+/* The slot that this packet belongs to; without entry hooks it may be the packet that opens it. */
+static __always_inline struct inflight *tc_slot(struct __sk_buff *ctx, struct sk_buff *skb, __u64 *key)
+{
+	struct inflight *open, s = {};
+	struct rec_flow flow;
+	struct sock *sk;
+
+	if (shared.in_flight) {
+		*key = (__u64)BPF_CORE_READ(skb, sk);
+		open = *key ? bpf_map_lookup_elem(&slots, key) : NULL;
+		if (open && (cfg.has_entry || open->copy == (__u64)skb))
+			return open;
+	}
+	if (cfg.has_entry || !tc_recognise(ctx, &s))
+		return NULL;
+	sk = BPF_CORE_READ(skb, sk);
+	*key = (__u64)sk;
+	if (cfg.heartbeat && bpf_ktime_get_ns() - shared.heartbeat_ns > REBPF_HEARTBEAT_NS)
+		return NULL; /* user space is gone */
+	if (!flow_read_ends(&flow, &sk->__sk_common) || !flow_wanted(&flow))
+		return NULL;
+	slot_open(*key, &s);
+	return bpf_map_lookup_elem(&slots, key);
 }
 
 SEC("?tc")
@@ -78,35 +103,14 @@ int rebpf_tc_egress(struct __sk_buff *ctx)
 {
 	/* A privileged program may use the context as the address of the buffer that it is. */
 	struct sk_buff *skb = (struct sk_buff *)(void *)ctx;
-	struct inflight *open, s = {};
-	struct rec_flow flow;
-	struct sock *sk;
-	__u64 key;
+	struct inflight *open;
+	__u64 key = 0;
 
-	if (cfg.has_entry) {
-		if (!shared.in_flight)
-			return TC_NEXT;
-	} else if (!tc_recognise(ctx, &s)) {
+	if (cfg.has_entry && !shared.in_flight)
 		return TC_NEXT;
-	}
-	if (cfg.heartbeat && bpf_ktime_get_ns() - shared.heartbeat_ns > REBPF_HEARTBEAT_NS)
-		return TC_NEXT;
-	sk = BPF_CORE_READ(skb, sk);
-	key = (__u64)sk;
-	if (!sk)
-		return TC_NEXT;
-	open = bpf_map_lookup_elem(&slots, &key);
-	if (!open || (!cfg.has_entry && (open->skb != s.skb || open->copy != s.copy))) {
-		if (cfg.has_entry)
-			return TC_NEXT;
-		if (!flow_read_ends(&flow, &sk->__sk_common) || !flow_wanted(&flow))
-			return TC_NEXT;
-		slot_open(key, &s);
-		open = bpf_map_lookup_elem(&slots, &key);
-		if (!open)
-			return TC_NEXT;
-	}
-	tc_in_slot(open, key, skb);
+	open = tc_slot(ctx, skb, &key);
+	if (open)
+		tc_in_slot(open, key, skb);
 	return TC_NEXT;
 }
 

@@ -30,7 +30,7 @@ enum rtx_outcome attempt_outcome(const struct attempt *a, const struct attempt_c
 	/* Seen by TC, then neither dropped nor handed on. */
 	if (last && !last->queued && hooks_see_all(ctx))
 		return ctx->hooks_missed ? RTX_OUTCOME_UNKNOWN : RTX_OUTCOME_STOLEN;
-	return RTX_OUTCOME_SENT;
+	return ctx->records_lost ? RTX_OUTCOME_UNKNOWN : RTX_OUTCOME_SENT;
 }
 
 /*
@@ -97,7 +97,7 @@ static bool is_absence_proven(const struct attempt *a, const struct attempt_cont
 	/* A dropped copy may have a device already, set by routing before TC (netfilter POSTROUTING). */
 	if (a->drop_count && !a->drop[0].hops && !a->drop[0].queued && ctx->netns_watched)
 		return true;
-	return ctx->netns_watched && (ctx->host_flags & HOST_SEES_QUEUED) && a->has_entry &&
+	return ctx->netns_watched && (ctx->host_flags & HOST_SEES_QUEUED) && !ctx->hooks_missed && a->has_entry &&
 	       !(a->entry.bits & RTX_BIT_LATE);
 }
 

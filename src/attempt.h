@@ -31,6 +31,7 @@ struct attempt_context {
 	bool netns_watched;  /* every device of it has the classifier */
 	bool has_reasons;    /* this kernel names drop reasons */
 	bool hooks_missed;   /* a hook may have missed a copy: its silence proves nothing */
+	bool records_lost;   /* so may records of this flow that were lost; implies hooks_missed */
 	const char *drop_reason; /* of drop[0], "" if it has none */
 };
 

@@ -13,6 +13,7 @@
 #define BUCKETS 4096              /* a power of two */
 #define OPEN_MAX_NS (10 * NSEC_PER_SEC) /* an attempt takes microseconds: its end was lost */
 #define MAX_NETNS 4096
+#define MAX_MISSED 16                   /* namespaces a tick; the others get their turn at the next */
 #define ERRNO_BUSY 16             /* EBUSY of the recording kernel; the same on every architecture we build for */
 #define EVER_RETRANS 0x80         /* TCPCB_EVER_RETRANS, include/net/tcp.h: the same from 5.10 to 7.3 */
 
@@ -36,6 +37,11 @@ struct owner_note {
 	struct rec_owner owner;
 };
 
+/* A namespace in which a copy was not seen by TC, and a process of it. */
+struct missed {
+	uint32_t netns, tgid;
+};
+
 struct correlate {
 	correlate_event_fn *fn;
 	void *ctx;
@@ -47,13 +53,15 @@ struct correlate {
 	struct open_list open, finished;
 	uint32_t host_flags;
 	bool has_reasons;
-	bool missed_now, missed_before; /* hooks missed runs since the last tick; before it */
+	uint64_t missed_until_ns; /* hooks may have missed what began until then; UINT64_MAX: until the next tick */
+	uint64_t lost_until_ns[REBPF_FLOW_BUCKETS]; /* the same of records that found no room in the ring */
 	uint64_t clock_offset; /* wall - mono, modulo 2^64 */
 	uint64_t first_ns, last_ns;
 	struct netns_state netns[MAX_NETNS];
 	unsigned int netns_count;
 	struct owner_note owner; /* the OWNER record that precedes an entry */
-	uint32_t missed_netns, missed_tgid;
+	struct missed missed[MAX_MISSED];
+	unsigned int missed_count;
 	struct ev_stats stats;
 };
 
@@ -212,12 +220,12 @@ static void count_stats(struct ev_stats *s, const struct ev_retransmit *ev)
 
 static void note_missed(struct correlate *c, const struct attempt *a, const struct ev_retransmit *ev)
 {
-	bool missed = !ev->tc_observed && ev->outcome != RTX_OUTCOME_REFUSED;
-
-	if (!missed || c->missed_netns)
+	if (ev->tc_observed || ev->outcome == RTX_OUTCOME_REFUSED || c->missed_count == MAX_MISSED)
 		return;
-	c->missed_netns = a->entry.flow.netns;
-	c->missed_tgid = a->entry.owner.tgid;
+	for (unsigned int i = 0; i < c->missed_count; i++)
+		if (c->missed[i].netns == a->entry.flow.netns)
+			return;
+	c->missed[c->missed_count++] = (struct missed){ a->entry.flow.netns, a->entry.owner.tgid };
 }
 
 static void emit(struct correlate *c, struct attempt *a)
@@ -228,10 +236,11 @@ static void emit(struct correlate *c, struct attempt *a)
 		.host_flags = c->host_flags,
 		.netns_watched = is_watched(c, a->entry.flow.netns),
 		.has_reasons = c->has_reasons,
-		.hooks_missed = c->missed_now || c->missed_before,
+		.records_lost = a->begin_ns <= c->lost_until_ns[flow_bucket(a->sk) % REBPF_FLOW_BUCKETS],
 		.drop_reason = ev->drop.reason,
 	};
 
+	ctx.hooks_missed = ctx.records_lost || a->begin_ns <= c->missed_until_ns;
 	ev->c.flow = a->entry.flow;
 	ev->c.owner = a->entry.owner;
 	ev->c.task = a->entry.task;
@@ -352,11 +361,36 @@ static void keep_own_copies(struct attempt *a)
 	a->drop_count = drops;
 }
 
+/* With neither a hop nor a drop of its own copy, an attempt seen late begins where it ends. */
+static void set_begin(struct attempt *a)
+{
+	a->begin_ns = a->entry.h.ts_ns;
+	if (a->hop_count && a->hop[0].tc.h.ts_ns < a->begin_ns)
+		a->begin_ns = a->hop[0].tc.h.ts_ns;
+	if (a->drop_count && a->drop[0].h.ts_ns < a->begin_ns)
+		a->begin_ns = a->drop[0].h.ts_ns;
+}
+
+/*
+ * Is this the exit of the call that began with the entry? Not if that call's exit and the next one's entry were lost: the
+ * counter of the socket has then gone further than this call says.
+ */
+static bool is_exit_of(const struct rec_rtx_exit *x, const struct attempt *a)
+{
+	uint32_t rise = x->total_retrans - a->entry.total_retrans;
+
+	if (!a->has_entry || a->skb != x->skb)
+		return false;
+	if ((a->entry.bits & RTX_BIT_LATE) || x->hook == RTX_HOOK_SYNACK || x->reached == RTX_REACHED_UNKNOWN)
+		return true;
+	return rise == (x->reached == RTX_REFUSED ? 0 : x->segs);
+}
+
 static void take_exit(struct correlate *c, const struct rec_rtx_exit *x)
 {
 	struct open *o = find(c, x->sk);
 
-	if (!o || !o->a.has_entry || o->a.skb != x->skb) {
+	if (!o || !is_exit_of(x, &o->a)) {
 		/* Its entry was lost: without it there is no flow to show. */
 		c->stats.incomplete++;
 		if (o)
@@ -366,6 +400,7 @@ static void take_exit(struct correlate *c, const struct rec_rtx_exit *x)
 	o->a.has_exit = true;
 	o->a.exit = *x;
 	keep_own_copies(&o->a);
+	set_begin(&o->a);
 	take(c, o);
 	list_add(&c->finished, o);
 }
@@ -383,8 +418,11 @@ static void release_finished(struct correlate *c, uint64_t until_ns)
 
 static void take_tick(struct correlate *c, const struct rec_tick *t)
 {
-	c->missed_before = c->missed_now;
-	c->missed_now = t->missed != c->stats.missed;
+	/* The number was read after the tick's time: what it counts lies before the next tick. */
+	if (t->missed != c->stats.missed)
+		c->missed_until_ns = UINT64_MAX;
+	else if (c->missed_until_ns == UINT64_MAX)
+		c->missed_until_ns = t->h.ts_ns;
 	c->stats.missed = t->missed;
 	c->last_ns = t->h.ts_ns;
 	if (!c->first_ns)
@@ -406,6 +444,15 @@ static void take_netns(struct correlate *c, const struct rec_netns *n)
 	/* One that does not fit counts as not watched, which claims nothing. */
 	if (c->netns_count < MAX_NETNS)
 		c->netns[c->netns_count++] = (struct netns_state){ n->netns, n->watched };
+}
+
+static void take_loss(struct correlate *c, const struct rec_loss *l)
+{
+	if (l->ring >= RING_COUNT)
+		return;
+	c->stats.lost[l->ring] += l->count;
+	if (l->ring == RING_CONTROL)
+		c->lost_until_ns[l->bucket % REBPF_FLOW_BUCKETS] = l->h.ts_ns;
 }
 
 static void take_host(struct correlate *c, const struct rec_host *h)
@@ -452,8 +499,7 @@ void correlate_record(struct correlate *c, const union record *r)
 		take_netns(c, &r->rec_netns);
 		break;
 	case REC_LOSS:
-		if (r->rec_loss.ring < RING_COUNT)
-			c->stats.lost[r->rec_loss.ring] += r->rec_loss.count;
+		take_loss(c, &r->rec_loss);
 		break;
 	case REC_TICK:
 		take_tick(c, &r->rec_tick);
@@ -483,10 +529,12 @@ void correlate_stats(const struct correlate *c, struct ev_stats *stats)
 
 bool correlate_take_missed(struct correlate *c, uint32_t *netns, uint32_t *hint_tgid)
 {
-	*netns = c->missed_netns;
-	*hint_tgid = c->missed_tgid;
-	c->missed_netns = 0;
-	return *netns != 0;
+	if (!c->missed_count)
+		return false;
+	c->missed_count--;
+	*netns = c->missed[c->missed_count].netns;
+	*hint_tgid = c->missed[c->missed_count].tgid;
+	return true;
 }
 
 struct correlate *correlate_new(unsigned int max_open, unsigned int max_flows, correlate_event_fn *fn, void *ctx)

@@ -102,6 +102,23 @@ static int attach_clsact(struct egress *e, struct attachment *a)
 	return err;
 }
 
+/*
+ * Is the classifier still where we put it? The number of a namespace and of an interface are used again when theirs is
+ * gone. In the attachment's namespace only, for clsact.
+ */
+static bool is_alive(const struct attachment *a)
+{
+	LIBBPF_OPTS(bpf_tc_hook, hook, .ifindex = a->ifindex, .attach_point = BPF_TC_EGRESS);
+	LIBBPF_OPTS(bpf_tc_opts, opts, .handle = a->handle, .priority = a->priority);
+	struct bpf_link_info info = {};
+	__u32 len = sizeof(info);
+
+	if (a->link_fd < 0)
+		return !bpf_tc_query(&hook, &opts);
+	/* A link whose device is gone says interface 0; xdp.ifindex lies where tcx.ifindex of newer headers does. */
+	return !bpf_obj_get_info_by_fd(a->link_fd, &info, &len) && info.xdp.ifindex;
+}
+
 static int count_filter(void *ctx, const char *kind, const char *name, uint32_t handle, uint32_t priority)
 {
 	(void)kind, (void)name, (void)handle, (void)priority;
@@ -162,6 +179,14 @@ static int sweep_filter(void *ctx, const char *kind, const char *name, uint32_t 
 
 /* ---- the interfaces of the namespace that the thread is in ---- */
 
+/* Takes an attachment off the list; the last one takes its place. */
+static void forget_attachment(struct egress *e, struct attachment *a)
+{
+	if (a->link_fd >= 0)
+		close(a->link_fd);
+	*a = e->attached[--e->attached_count];
+}
+
 static int attach_link(void *ctx, int ifindex, const char *name)
 {
 	struct egress *e = ctx;
@@ -170,10 +195,12 @@ static int attach_link(void *ctx, int ifindex, const char *name)
 	int err;
 
 	known = find_attachment(e, e->netns, ifindex);
-	if (known) {
+	if (known && is_alive(known)) {
 		known->seen = true;
 		return 0;
 	}
+	if (known)
+		forget_attachment(e, known);
 	if (!is_wanted_ifname(e->config.options, name))
 		return 0;
 	if (e->attached_count == e->attached_cap) {
@@ -202,19 +229,9 @@ static int attach_link(void *ctx, int ifindex, const char *name)
 /* Forgets interfaces that are gone: their link or filter went with them. */
 static void forget_unseen(struct egress *e)
 {
-	unsigned int kept = 0;
-
-	for (unsigned int i = 0; i < e->attached_count; i++) {
-		struct attachment *a = &e->attached[i];
-
-		if (a->netns == e->netns && !a->seen) {
-			if (a->link_fd >= 0)
-				close(a->link_fd);
-			continue;
-		}
-		e->attached[kept++] = *a;
-	}
-	e->attached_count = kept;
+	for (unsigned int i = e->attached_count; i-- > 0;)
+		if (e->attached[i].netns == e->netns && !e->attached[i].seen)
+			forget_attachment(e, &e->attached[i]);
 }
 
 /* One pass over all interfaces. Returns whether every one has the classifier now. */
@@ -287,15 +304,44 @@ static void attach_work(struct egress *e, void *arg)
 	*(bool *)arg = attach_all(e);
 }
 
-void egress_visit(struct egress *e, uint32_t netns, uint32_t hint_tgid, bool missed, uint64_t now_ns)
+/* Forgets namespaces that are gone, with their links. (A filter went with its device; we cannot look at it from here.) */
+static void reap(struct egress *e)
 {
-	struct visit *v = netns == e->config.own_netns ? NULL : find_visit(e, netns);
+	for (unsigned int i = e->attached_count; i-- > 0;)
+		if (e->attached[i].netns != e->config.own_netns && e->attached[i].link_fd >= 0 &&
+		    !is_alive(&e->attached[i]))
+			forget_attachment(e, &e->attached[i]);
+	for (unsigned int i = e->visit_count; i-- > 0;) {
+		struct visit *v = &e->visits[i];
+		bool used = v->netns == e->config.own_netns || !e->config.tcx;
+
+		for (unsigned int k = 0; k < e->attached_count && !used; k++)
+			used = e->attached[k].netns == v->netns;
+		if (used)
+			continue;
+		set_watched(e, v, false);
+		*v = e->visits[--e->visit_count];
+	}
+}
+
+void egress_visit(struct egress *e, uint32_t netns, uint32_t hint_tgid, uint64_t now_ns)
+{
+	struct visit *v;
 	bool complete = false;
 
-	if (!v || (v->watched && !missed) || (v->at_ns && now_ns - v->at_ns < VISIT_INTERVAL_NS))
+	if (netns == e->config.own_netns)
 		return;
-	if (!v->at_ns)
+	v = find_visit(e, netns);
+	if (!v || (v->at_ns && now_ns - v->at_ns < VISIT_INTERVAL_NS))
+		return;
+	if (!v->at_ns) {
 		log_debug("following interfaces of network namespace %u", netns);
+		v->at_ns = now_ns;
+		reap(e);
+		v = find_visit(e, netns);
+		if (!v)
+			return;
+	}
 	v->at_ns = now_ns;
 	if (!within_netns(e, netns, hint_tgid, attach_work, &complete))
 		log_debug("network namespace %u cannot be entered: no TC verdicts there", netns);

@@ -37,10 +37,10 @@ int egress_fd(const struct egress *e);
 void egress_handle(struct egress *e);
 
 /*
- * A retransmission was seen in @netns: attach there, or look for new interfaces if it is watched already and @missed
- * says that a copy was not seen. At most once a second per namespace; @hint_tgid: a process that may live in it.
+ * A copy left in @netns that no classifier saw: attach there, or look for what is new. At most once a second per
+ * namespace; @hint_tgid: a process that may live in it.
  */
-void egress_visit(struct egress *e, uint32_t netns, uint32_t hint_tgid, bool missed, uint64_t now_ns);
+void egress_visit(struct egress *e, uint32_t netns, uint32_t hint_tgid, uint64_t now_ns);
 
 /* How many interfaces have the classifier. */
 unsigned int egress_count(const struct egress *e);

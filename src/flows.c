@@ -8,6 +8,7 @@
 
 #define UNKNOWN_COUNT UINT32_MAX
 #define MAX_RANGES 4096 /* of one socket: beyond, the oldest is forgotten and its bytes' count unknown */
+#define MAX_WINDOW (1u << 30) /* bytes in flight, by the greatest window scale: what lies further off is stale */
 
 struct range {
 	uint32_t seq, end_seq;
@@ -135,14 +136,25 @@ static struct flow *get(struct flows *f, const struct rec_flow *id, uint32_t tot
 	return x;
 }
 
+/*
+ * Forgets what was acknowledged. All that stays lies within half of the sequence space after @snd_una, which makes its
+ * order unambiguous.
+ */
 static void prune(struct flow *x, uint32_t snd_una)
 {
-	unsigned int gone = 0;
+	unsigned int kept = 0;
 
-	while (gone < x->range_count && !seq_before(snd_una, x->ranges[gone].end_seq))
-		gone++;
-	x->range_count -= gone;
-	memmove(x->ranges, x->ranges + gone, x->range_count * sizeof(*x->ranges));
+	for (unsigned int i = 0; i < x->range_count; i++) {
+		struct range r = x->ranges[i];
+
+		if (!seq_before(snd_una, r.end_seq))
+			continue;
+		if (seq_before(r.seq, snd_una))
+			r.seq = snd_una;
+		if (r.seq - snd_una <= MAX_WINDOW)
+			x->ranges[kept++] = r;
+	}
+	x->range_count = kept;
 }
 
 static bool reserve(struct flow *x, unsigned int count)
@@ -172,69 +184,96 @@ static void append(struct range *out, unsigned int *n, uint32_t seq, uint32_t en
 		out[(*n)++] = (struct range){ seq, end_seq, count };
 }
 
-/* Counts one more retransmission of [seq, end_seq); bytes not known before get @base. */
-static void note(struct flow *x, uint32_t seq, uint32_t end_seq, uint32_t base)
+static void forget_ranges(struct flow *x)
+{
+	x->range_count = 0;
+	x->complete = false;
+}
+
+static void keep_newest_ranges(struct flow *x, unsigned int keep)
+{
+	memmove(x->ranges, x->ranges + x->range_count - keep, keep * sizeof(*x->ranges));
+	x->range_count = keep;
+	x->complete = false;
+}
+
+/* The number of a byte after one more retransmission, which was known to have had @count of them. */
+static uint32_t count_after(uint32_t count, const struct flows_attempt *a)
+{
+	if (a->never_before)
+		return 1;
+	return count == UNKNOWN_COUNT ? UNKNOWN_COUNT : count + 1;
+}
+
+/* Counts one more retransmission of [a->seq, a->end_seq); bytes not known before get @base. */
+static void note(struct flow *x, const struct flows_attempt *a, uint32_t base)
 {
 	unsigned int old_count = x->range_count, n = 0, i;
-	struct range *old;
-	uint32_t at = seq;
-
-	if (old_count >= MAX_RANGES) {
-		memmove(x->ranges, x->ranges + 1, --old_count * sizeof(*x->ranges));
-		x->complete = false;
-	}
 	/* Each old range may be cut in three, and lie between gaps: build the new list from a copy. */
-	old = malloc((old_count + 1) * sizeof(*old));
+	struct range *old = malloc((old_count + 1) * sizeof(*old));
+	uint32_t at = a->seq;
+
 	if (!old || !reserve(x, 2 * old_count + 4)) {
 		free(old);
-		x->range_count = 0;
-		x->complete = false;
+		forget_ranges(x);
 		return;
 	}
 	memcpy(old, x->ranges, old_count * sizeof(*old));
-	for (i = 0; i < old_count && !seq_before(seq, old[i].end_seq); i++)
+	for (i = 0; i < old_count && !seq_before(at, old[i].end_seq); i++)
 		append(x->ranges, &n, old[i].seq, old[i].end_seq, old[i].count);
-	for (; i < old_count && seq_before(old[i].seq, end_seq); i++) {
-		uint32_t from = seq_before(old[i].seq, seq) ? seq : old[i].seq;
-		uint32_t to = seq_before(end_seq, old[i].end_seq) ? end_seq : old[i].end_seq;
+	for (; i < old_count && seq_before(old[i].seq, a->end_seq); i++) {
+		uint32_t from = seq_before(old[i].seq, at) ? at : old[i].seq;
+		uint32_t to = seq_before(a->end_seq, old[i].end_seq) ? a->end_seq : old[i].end_seq;
 
 		append(x->ranges, &n, old[i].seq, from, old[i].count);
 		append(x->ranges, &n, at, from, base);
-		append(x->ranges, &n, from, to, old[i].count == UNKNOWN_COUNT ? UNKNOWN_COUNT : old[i].count + 1);
+		append(x->ranges, &n, from, to, count_after(old[i].count, a));
+		append(x->ranges, &n, to, old[i].end_seq, old[i].count);
 		at = to;
-		if (seq_before(to, old[i].end_seq)) {
-			append(x->ranges, &n, to, old[i].end_seq, old[i].count);
-			i++;
-			break;
-		}
 	}
-	append(x->ranges, &n, at, end_seq, base);
+	append(x->ranges, &n, at, a->end_seq, base);
 	for (; i < old_count; i++)
 		append(x->ranges, &n, old[i].seq, old[i].end_seq, old[i].count);
 	x->range_count = n;
 	free(old);
+	if (n > MAX_RANGES)
+		keep_newest_ranges(x, MAX_RANGES);
 }
 
-uint32_t flows_count(struct flows *f, const struct rec_flow *flow, const struct flows_attempt *a)
+/* How often was the byte at @seq retransmitted so far? */
+static uint32_t count_so_far(const struct flow *x, const struct flows_attempt *a)
 {
-	struct flow *x = get(f, flow, a->total_before);
-	uint32_t count = UNKNOWN_COUNT;
+	/* The kernel marks what it retransmits: without the mark a range that we know is another lap's. */
+	if (a->never_before)
+		return 0;
+	for (unsigned int i = 0; i < x->range_count; i++)
+		if (!seq_before(a->seq, x->ranges[i].seq) && seq_before(a->seq, x->ranges[i].end_seq))
+			return x->ranges[i].count;
+	return x->complete ? 0 : UNKNOWN_COUNT;
+}
+
+uint32_t flows_count(struct flows *f, const struct rec_flow *flow, const struct flows_attempt *attempt)
+{
+	struct flow *x = get(f, flow, attempt->total_before);
+	struct flows_attempt a = *attempt;
+	uint32_t count;
 
 	if (!x)
 		return 0;
-	if (x->total_retrans != a->total_before) {
-		/* Attempts went by unseen: what we counted may be too little. */
-		x->range_count = 0;
-		x->complete = false;
+	/* Attempts went by unseen: what we counted may be too little. */
+	if (x->total_retrans != a.total_before)
+		forget_ranges(x);
+	x->total_retrans = a.total_after;
+	/* One that was refused may not have been trimmed. */
+	if (seq_before(a.seq, a.snd_una))
+		a.seq = a.snd_una;
+	if (a.seq - a.snd_una > MAX_WINDOW || a.end_seq - a.seq - 1 >= MAX_WINDOW - 1) {
+		forget_ranges(x);
+		return 0;
 	}
-	prune(x, a->snd_una);
-	if (x->complete || a->never_before)
-		count = 0;
-	for (unsigned int i = 0; i < x->range_count; i++)
-		if (!seq_before(a->seq, x->ranges[i].seq) && seq_before(a->seq, x->ranges[i].end_seq))
-			count = x->ranges[i].count;
-	x->total_retrans = a->total_after;
-	if (a->transmitted)
-		note(x, a->seq, a->end_seq, x->complete || a->never_before ? 1 : UNKNOWN_COUNT);
+	prune(x, a.snd_una);
+	count = count_so_far(x, &a);
+	if (a.transmitted)
+		note(x, &a, count_after(x->complete ? 0 : UNKNOWN_COUNT, &a));
 	return count == UNKNOWN_COUNT ? 0 : count + 1;
 }

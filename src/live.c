@@ -290,8 +290,9 @@ static void on_tick(void *ctx)
 	l->shared->heartbeat_ns = now_ns;
 	feed_clock(l, now_ns);
 	on_wake(l);
-	if (l->egress && pipeline_take_missed(l->pipeline, &netns, &tgid))
-		egress_visit(l->egress, netns, tgid, true, now_ns);
+	while (pipeline_take_missed(l->pipeline, &netns, &tgid))
+		if (l->egress)
+			egress_visit(l->egress, netns, tgid, now_ns);
 	print_rate(l, now_ns);
 	print_hint(l, now_ns);
 }

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
 """rebpf under test: started, read without blocking, stopped; and what `rebpf --check` says it can see."""
+import datetime
 import functools
 import json
 import os
@@ -132,17 +133,24 @@ def brief(events):
     return "\n".join("  " + " ".join("%s=%s" % (key, e.get(key)) for key in keys) for e in events)
 
 
+def rfc3339(seconds):
+    """As rebpf prints it: such strings compare as the times do."""
+    return datetime.datetime.fromtimestamp(seconds, datetime.timezone.utc).strftime("%Y-%m-%dT%H:%M:%S.%f000Z")
+
+
 class View:
     """The events of one namespace in a Rebpf that runs for longer than one test, from now on."""
 
     def __init__(self, rebpf, ns):
         self.rebpf, self.ns = rebpf, ns
-        self.start = len(rebpf.parsed)
+        self.restart()
+        # A namespace that has just ended, whose inode number this one has, may still have events under way.
+        self.since = rfc3339(time.time() - 0.01)
 
     def events(self, **fields):
         """The retransmissions so far with these values of their fields."""
         return [e for e in self.rebpf.parsed[self.start:] if e["event"] == "retransmit" and
-                e["netns"] == self.ns.inode and all(e[key] == value for key, value in fields.items())]
+                e["netns"] == self.ns.inode and e["time"] >= self.since and all(e[key] == value for key, value in fields.items())]
 
     def wait(self, n=1, predicate=lambda e: True, timeout=15, **fields):
         """Waits for n such events that also satisfy the predicate."""

@@ -1,0 +1,1436 @@
+// SPDX-License-Identifier: MIT
+/* links: src/correlate.c src/attempt.c src/classify.c src/flows.c src/names.c src/reasons.c src/util.c */
+/* Records in, events out: every situation of cause.md that records can tell, each to the last word. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <stdio.h>
+#include <string.h>
+
+#include "correlate.h"
+#include "records.h"
+
+/* Numbers that no kernel has: they mean what the REASON records say. */
+#define REASON_TC_EGRESS 501
+#define REASON_NETFILTER 502
+#define REASON_QDISC 503
+#define REASON_BPF_OWN 504 /* what another TC program may set (6.12) */
+
+#define MAX_EVENTS 256
+
+static struct correlate *c;
+static struct event got[MAX_EVENTS];
+static unsigned int got_count, seen_count;
+
+static void on_event(void *ctx, const struct event *ev)
+{
+	assert_ptr_equal(ctx, &c);
+	assert_true(got_count < MAX_EVENTS);
+	got[got_count++] = *ev;
+}
+
+static void feed(union record r)
+{
+	correlate_record(c, &r);
+}
+
+static void start_bounded(uint32_t flags, unsigned int max_open, unsigned int max_flows)
+{
+	record_ns = 1000000;
+	got_count = seen_count = 0;
+	c = correlate_new(max_open, max_flows, on_event, &c);
+	assert_non_null(c);
+	feed(make_host(flags));
+}
+
+/* A kernel with drop reasons, whose devices are all watched. */
+static void start(uint32_t flags)
+{
+	start_bounded(flags, 64, 64);
+	feed(make_reason(REASON_TC_EGRESS, "TC_EGRESS"));
+	feed(make_reason(REASON_NETFILTER, "NETFILTER_DROP"));
+	feed(make_reason(REASON_QDISC, "QDISC_DROP"));
+	feed(make_reason(REASON_BPF_OWN, "BPF_OWN"));
+	feed(make_symbol(0xffffffff81000000 + REASON_NETFILTER, "nf_hook_slow", 0xb5));
+	feed(make_netns(NETNS, 1));
+}
+
+static int stop(void **state)
+{
+	(void)state;
+	correlate_free(c);
+	c = NULL;
+	return 0;
+}
+
+static void tick(void)
+{
+	feed(make_tick(0));
+}
+
+static struct ev_stats stats(void)
+{
+	struct ev_stats s = { .printed = 11, .records = 12, .malformed = 13, .output_lost = 14 };
+
+	correlate_stats(c, &s);
+	return s;
+}
+
+/* ---- what an event says, in one line ---- */
+
+static const char *const types[] = {
+#define X(NAME, name) #name,
+	RTX_TYPES(X)
+#undef X
+};
+
+static const char *const outcomes[] = {
+#define X(NAME, name) #name,
+	RTX_OUTCOMES(X)
+#undef X
+};
+
+static void show_tc(const struct ev_retransmit *r, FILE *f)
+{
+	static const char *const by[] = { "", "(other)", "(rebpf)" };
+
+	if (!r->tc_observed) {
+		fprintf(f, "null");
+		return;
+	}
+	for (unsigned int i = 0; i < r->tc_count; i++) {
+		const struct ev_tc_hop *hop = &r->tc[i];
+		const char *verdict = hop->verdict == TC_VERDICT_OK	  ? "OK" :
+				      hop->verdict == TC_VERDICT_SHOT	  ? "SHOT" :
+				      hop->verdict == TC_VERDICT_STOLEN	  ? "STOLEN" :
+				      hop->verdict == TC_VERDICT_REDIRECT ? "REDIRECT" :
+				      hop->verdict == TC_VERDICT_UNKNOWN  ? "null" :
+									    "?";
+
+		fprintf(f, "%s%s:%s%s", i ? "," : "", hop->ifname, verdict, by[hop->by]);
+	}
+	if (!r->tc_count)
+		fprintf(f, "[]");
+}
+
+/* "rto #1 1000+1448 x1 tc=eth0:OK ret=0 sent drop=-" */
+static const char *show(const struct event *e)
+{
+	static char text[512];
+	const struct ev_retransmit *r = &e->retransmit;
+	FILE *f = fmemopen(text, sizeof(text), "w");
+
+	assert_int_equal(e->kind, EV_RETRANSMIT);
+	assert_int_equal(r->len <= r->end_seq - r->seq, 1);
+	fprintf(f, "%s #%u %u+%u x%u tc=", types[r->type], r->attempt, r->seq, r->end_seq - r->seq, r->segs);
+	show_tc(r, f);
+	if (r->has_ret)
+		fprintf(f, " ret=%d", r->ret);
+	else
+		fprintf(f, " ret=null");
+	fprintf(f, " %s drop=", outcomes[r->outcome]);
+	if (r->drop.known)
+		fprintf(f, "%s@%s:%s", r->drop.reason, r->drop.symbol, r->drop.ifname);
+	else
+		fprintf(f, "-");
+	fclose(f);
+	return text;
+}
+
+/* The next event that has not been looked at. */
+#define assert_event(text)                                           \
+	do {                                                         \
+		assert_true(seen_count < got_count);                 \
+		assert_string_equal(show(&got[seen_count++]), text); \
+	} while (0)
+
+#define assert_no_event() assert_int_equal(seen_count, got_count)
+
+/* After the records of an attempt: the tick that releases it, and its event, of which there is one. */
+#define assert_one(text)             \
+	do {                         \
+		assert_no_event();   \
+		tick();              \
+		assert_event(text);  \
+		assert_no_event();   \
+	} while (0)
+
+static const struct ev_retransmit *last(void)
+{
+	return &got[got_count - 1].retransmit;
+}
+
+/* ---- the plain attempt ---- */
+
+static void feed_plain(uint64_t sk, uint64_t skb)
+{
+	feed(make_entry(sk, skb));
+	feed(make_tc(sk, skb, COPY));
+	feed(make_queued(sk, skb, COPY));
+	feed(make_exit(sk, skb, 0));
+}
+
+static void test_plain(void **state)
+{
+	const struct ev_retransmit *r;
+	union record t;
+	uint64_t began;
+
+	(void)state;
+	start(HOST_MODE_1);
+	feed(make_clock(1000, 5000000001000));
+	began = record_ns + 1000;
+	feed_plain(SK, SKB);
+	assert_no_event();
+	t = make_tick(0);
+	t.h.ts_ns = record_ns - 1001; /* the rings have been read up to just before the exit */
+	feed(t);
+	assert_no_event();
+	t.h.ts_ns++;
+	feed(t);
+	assert_event("rto #1 1000+1448 x1 tc=eth0:OK ret=0 sent drop=-");
+	tick();
+	assert_no_event();
+
+	assert_int_equal(got[0].mono_ns, began);
+	assert_int_equal(got[0].wall_ns, began + 5000000000000);
+	r = last();
+	assert_int_equal(r->skb, SKB);
+	assert_int_equal(r->tc[0].skb, COPY);
+	assert_int_equal(r->len, 1448);
+	assert_true(r->has_socket);
+	assert_int_equal(r->ca_state, 4);
+	assert_int_equal(r->srtt_us, 12345);
+	assert_int_equal(r->rto_us, 204000);
+	assert_int_equal(r->cwnd, 5);
+	assert_int_equal(r->ssthresh, 7);
+	assert_int_equal(r->mss, 1448);
+	assert_int_equal(r->segs_out, 9000);
+	assert_int_equal(r->cause, RTX_CAUSE_UNKNOWN);
+	assert_int_equal(r->c.flow.lport, 443);
+	assert_int_equal(r->c.flow.rport, 51234);
+	assert_int_equal(r->c.owner.tgid, 1234);
+	assert_string_equal(r->c.owner.comm, "nginx");
+	assert_string_equal(r->c.task.comm, "swapper/1");
+}
+
+static void test_finish_releases(void **state)
+{
+	(void)state;
+	start(HOST_MODE_1);
+	feed_plain(SK, SKB);
+	feed(make_entry(SK2, SKB + 0x1000));
+	correlate_finish(c);
+	assert_event("rto #1 1000+1448 x1 tc=eth0:OK ret=0 sent drop=-");
+	assert_no_event();
+	assert_int_equal(stats().incomplete, 1);
+}
+
+/* ---- what happens to the segment ---- */
+
+static void test_partial_ack_trims(void **state)
+{
+	union record e, x, t;
+
+	(void)state;
+	start(HOST_MODE_1);
+	e = make_entry(SK, SKB);
+	e.rec_rtx_entry.end_seq = SEQ + 2 * MSS;
+	e.rec_rtx_entry.snd_una = SEQ + MSS;
+	e.rec_rtx_entry.segs = 2;
+	feed(e);
+	t = make_tc(SK, SKB, COPY);
+	t.rec_rtx_tc.c.seq = SEQ + MSS;
+	t.rec_rtx_tc.c.end_seq = SEQ + 2 * MSS;
+	feed(t);
+	feed(make_queued(SK, SKB, COPY));
+	x = make_exit(SK, SKB, 0);
+	x.rec_rtx_exit.seq = SEQ + MSS;
+	x.rec_rtx_exit.end_seq = SEQ + 2 * MSS;
+	feed(x);
+	assert_one("rto #1 2448+1448 x1 tc=eth0:OK ret=0 sent drop=-");
+	assert_int_equal(last()->len, 1448);
+}
+
+static void test_tcp_fragment(void **state)
+{
+	union record e;
+
+	(void)state;
+	start(HOST_MODE_1);
+	e = make_entry(SK, SKB);
+	e.rec_rtx_entry.end_seq = SEQ + 4 * MSS;
+	e.rec_rtx_entry.segs = 4;
+	feed(e);
+	feed(make_tc(SK, SKB, COPY));
+	feed(make_queued(SK, SKB, COPY));
+	feed(make_exit(SK, SKB, 0));
+	assert_one("rto #1 1000+1448 x1 tc=eth0:OK ret=0 sent drop=-");
+	assert_int_equal(last()->len, 1448);
+}
+
+static void test_syn_and_fin_are_no_payload(void **state)
+{
+	union record e, x;
+
+	(void)state;
+	start(HOST_MODE_1);
+	e = make_entry(SK, SKB);
+	e.rec_rtx_entry.tcp_flags = 0x11; /* FIN ACK */
+	feed(e);
+	x = make_exit(SK, SKB, 0);
+	x.rec_rtx_exit.end_seq = SEQ + 1;
+	feed(x);
+	assert_one("rto #1 1000+1 x1 tc=[] ret=0 sent drop=-");
+	assert_int_equal(last()->len, 0);
+}
+
+/* One buffer of six segments at TC, freed segment by segment behind it: buffers that are neither P nor C. */
+static void test_gso(void **state)
+{
+	union record r;
+
+	(void)state;
+	start(HOST_MODE_1);
+	r = make_entry(SK, SKB);
+	r.rec_rtx_entry.end_seq = SEQ + 6 * MSS;
+	r.rec_rtx_entry.segs = 6;
+	feed(r);
+	r = make_tc(SK, SKB, COPY);
+	r.rec_rtx_tc.c.end_seq = SEQ + 6 * MSS;
+	feed(r);
+	feed(make_queued(SK, SKB, COPY));
+	for (uint32_t i = 0; i < 6; i++) {
+		r = make_drop(SK, SKB, REASON_QDISC, 1, 1);
+		r.rec_rtx_drop.c.copy = COPY + 0x1000 * (i + 1);
+		r.rec_rtx_drop.c.seq = SEQ + i * MSS;
+		r.rec_rtx_drop.c.end_seq = SEQ + (i + 1) * MSS;
+		feed(r);
+	}
+	r = make_exit(SK, SKB, 1);
+	r.rec_rtx_exit.end_seq = SEQ + 6 * MSS;
+	r.rec_rtx_exit.segs = 6;
+	r.rec_rtx_exit.total_retrans = 6;
+	feed(r);
+	assert_one("rto #1 1000+8688 x6 tc=eth0:OK ret=1 dropped drop=QDISC_DROP@:eth0");
+	assert_int_equal(stats().segs, 6);
+	assert_int_equal(stats().segs_failed, 6);
+}
+
+/* The first copy still lives, so the next is a buffer of its own: nothing about it can be computed from P. */
+static void test_pskb_copy(void **state)
+{
+	union record r;
+
+	(void)state;
+	start(HOST_MODE_1);
+	feed_plain(SK, SKB);
+	assert_one("rto #1 1000+1448 x1 tc=eth0:OK ret=0 sent drop=-");
+	assert_int_equal(last()->tc[0].skb, COPY);
+	r = make_entry(SK, SKB);
+	r.rec_rtx_entry.total_retrans = 1;
+	r.rec_rtx_entry.sacked = 0x80;
+	feed(r);
+	feed(make_tc(SK, SKB, 0xffff8885abcdef00));
+	feed(make_queued(SK, SKB, 0xffff8885abcdef00));
+	r = make_exit(SK, SKB, 0);
+	r.rec_rtx_exit.total_retrans = 2;
+	feed(r);
+	assert_one("rto #2 1000+1448 x1 tc=eth0:OK ret=0 sent drop=-");
+	assert_int_equal(last()->tc[0].skb, 0xffff8885abcdef00);
+	assert_int_equal(last()->skb, SKB);
+}
+
+/* ---- refused, and dropped before TC ---- */
+
+static void test_busy(void **state)
+{
+	(void)state;
+	start(HOST_MODE_1);
+	feed(make_entry(SK, SKB));
+	feed(make_refusal(SK, SKB, EBUSY_RET));
+	assert_one("rto #1 1000+1448 x1 tc=[] ret=-16 refused drop=-");
+	assert_int_equal(last()->cause, RTX_CAUSE_HOST_QUEUE);
+	assert_int_equal(stats().by_cause[RTX_CAUSE_HOST_QUEUE], 1);
+	assert_int_equal(stats().segs, 0);
+	/* It was no retransmission: the next is still the first. */
+	feed_plain(SK, SKB);
+	assert_one("rto #1 1000+1448 x1 tc=eth0:OK ret=0 sent drop=-");
+}
+
+static void test_refused_in_mode_2(void **state)
+{
+	union record r;
+
+	(void)state;
+	start(HOST_MODE_2);
+	feed(make_netns(NETNS, 0));
+	r = make_late_entry(SK, SKB);
+	r.rec_rtx_entry.total_retrans = 0;
+	feed(r);
+	feed(make_refusal(SK, SKB, EBUSY_RET));
+	assert_one("rto #1 1000+1448 x1 tc=[] ret=-16 refused drop=-");
+	assert_int_equal(last()->cause, RTX_CAUSE_HOST_QUEUE);
+}
+
+/* Refused for another reason than a copy in the queue: nothing is known of the previous copy. */
+static void test_refused_without_route(void **state)
+{
+	(void)state;
+	start(HOST_MODE_1);
+	feed(make_entry(SK, SKB));
+	feed(make_refusal(SK, SKB, -113));
+	assert_one("rto #1 1000+1448 x1 tc=[] ret=-113 refused drop=-");
+	assert_int_equal(last()->cause, RTX_CAUSE_UNKNOWN);
+}
+
+static void feed_drop_in_output(void)
+{
+	feed(make_entry(SK, SKB));
+	feed(make_drop(SK, SKB, REASON_NETFILTER, 0, 0));
+	feed(make_exit(SK, SKB, EPERM_RET));
+}
+
+static void test_netfilter_output(void **state)
+{
+	(void)state;
+	start(HOST_MODE_1);
+	feed_drop_in_output();
+	assert_one("rto #1 1000+1448 x1 tc=[] ret=-1 dropped drop=NETFILTER_DROP@nf_hook_slow:");
+	assert_int_equal(last()->drop.offset, 0xb5);
+	assert_int_equal(last()->drop.address, 0xffffffff81000000 + REASON_NETFILTER);
+	/* It had no device, so it came to none: true also where no device is watched. */
+	stop(state);
+	start(HOST_MODE_1);
+	feed(make_netns(NETNS, 0));
+	feed_drop_in_output();
+	assert_one("rto #1 1000+1448 x1 tc=[] ret=-1 dropped drop=NETFILTER_DROP@nf_hook_slow:");
+}
+
+static void test_netfilter_output_in_mode_2(void **state)
+{
+	(void)state;
+	start(HOST_MODE_2);
+	feed(make_drop(SK, SKB, REASON_NETFILTER, 0, 0));
+	feed(make_late_entry(SK, SKB));
+	feed(make_exit(SK, SKB, EPERM_RET));
+	assert_one("rto #1 1000+1448 x1 tc=[] ret=-1 dropped drop=NETFILTER_DROP@nf_hook_slow:");
+}
+
+/* Routing has set a device, but TC comes later. Said only where a classifier would have seen it. */
+static void test_netfilter_postrouting(void **state)
+{
+	union record d;
+
+	(void)state;
+	for (uint32_t watched = 0; watched < 2; watched++) {
+		start(HOST_MODE_1);
+		feed(make_netns(NETNS, watched));
+		feed(make_entry(SK, SKB));
+		d = make_drop(SK, SKB, REASON_NETFILTER, 0, 0);
+		set_device(&d.rec_rtx_drop.c, 2, "eth0");
+		feed(d);
+		feed(make_exit(SK, SKB, EPERM_RET));
+		if (watched)
+			assert_one("rto #1 1000+1448 x1 tc=[] ret=-1 dropped drop=NETFILTER_DROP@nf_hook_slow:eth0");
+		else
+			assert_one("rto #1 1000+1448 x1 tc=null ret=-1 dropped drop=NETFILTER_DROP@nf_hook_slow:eth0");
+		stop(state);
+	}
+}
+
+/* ---- verdicts of TC ---- */
+
+static void feed_shot(uint32_t reason)
+{
+	feed(make_entry(SK, SKB));
+	feed(make_tc(SK, SKB, COPY));
+	feed(make_drop(SK, SKB, reason, 1, 0));
+	feed(make_exit(SK, SKB, 1));
+}
+
+static void test_shot_by_other(void **state)
+{
+	(void)state;
+	start(HOST_MODE_1);
+	feed_shot(REASON_TC_EGRESS);
+	assert_one("rto #1 1000+1448 x1 tc=eth0:SHOT(other) ret=1 dropped drop=TC_EGRESS@:eth0");
+	assert_int_equal(stats().segs, 1);
+	assert_int_equal(stats().segs_failed, 1);
+}
+
+static void test_shot_with_own_reason(void **state)
+{
+	(void)state;
+	start(HOST_MODE_1);
+	feed_shot(REASON_BPF_OWN);
+	assert_one("rto #1 1000+1448 x1 tc=eth0:SHOT(other) ret=1 dropped drop=BPF_OWN@:eth0");
+}
+
+/* Without QUEUED records only the reason can tell a TC program from what comes behind it. */
+static void test_shot_without_queued_hook(void **state)
+{
+	(void)state;
+	start(HOST_MODE_1 & ~HOST_SEES_QUEUED);
+	feed_shot(REASON_TC_EGRESS);
+	assert_one("rto #1 1000+1448 x1 tc=eth0:SHOT(other) ret=1 dropped drop=TC_EGRESS@:eth0");
+	stop(state);
+	start(HOST_MODE_1 & ~HOST_SEES_QUEUED);
+	feed_shot(REASON_BPF_OWN);
+	assert_one("rto #1 1000+1448 x1 tc=eth0:null ret=1 dropped drop=BPF_OWN@:eth0");
+}
+
+/* 5.10: no reasons. The place says it: behind our hook, before the device. */
+static void test_shot_without_reasons(void **state)
+{
+	(void)state;
+	start_bounded(HOST_MODE_1, 64, 64);
+	feed(make_netns(NETNS, 1));
+	feed(make_symbol(0xffffffff81000000, "__dev_queue_xmit", 0x5a1));
+	feed_shot(0);
+	assert_one("rto #1 1000+1448 x1 tc=eth0:SHOT(other) ret=1 dropped drop=@__dev_queue_xmit:eth0");
+	stop(state);
+	start_bounded(HOST_MODE_1, 64, 64);
+	feed(make_netns(NETNS, 1));
+	feed(make_entry(SK, SKB));
+	feed(make_tc(SK, SKB, COPY));
+	feed(make_queued(SK, SKB, COPY));
+	feed(make_drop(SK, SKB, 0, 1, 1));
+	feed(make_exit(SK, SKB, 1));
+	assert_one("rto #1 1000+1448 x1 tc=eth0:OK ret=1 dropped drop=@:eth0");
+}
+
+static void test_qdisc_drop(void **state)
+{
+	(void)state;
+	start(HOST_MODE_1);
+	feed(make_entry(SK, SKB));
+	feed(make_tc(SK, SKB, COPY));
+	feed(make_queued(SK, SKB, COPY));
+	feed(make_drop(SK, SKB, REASON_QDISC, 1, 1));
+	feed(make_exit(SK, SKB, 1));
+	assert_one("rto #1 1000+1448 x1 tc=eth0:OK ret=1 dropped drop=QDISC_DROP@:eth0");
+}
+
+/* netem says that it took the packet. The drop says that it did not. */
+static void test_netem(void **state)
+{
+	(void)state;
+	start(HOST_MODE_1);
+	feed(make_entry(SK, SKB));
+	feed(make_tc(SK, SKB, COPY));
+	feed(make_queued(SK, SKB, COPY));
+	feed(make_drop(SK, SKB, REASON_QDISC, 1, 1));
+	feed(make_exit(SK, SKB, 0));
+	assert_one("rto #1 1000+1448 x1 tc=eth0:OK ret=0 dropped drop=QDISC_DROP@:eth0");
+	assert_int_equal(stats().segs, 1);
+	assert_int_equal(stats().segs_failed, 0); /* the kernel does not know of it */
+}
+
+static void feed_vanished(uint64_t sk)
+{
+	feed(make_entry(sk, SKB));
+	feed(make_tc(sk, SKB, COPY));
+	feed(make_exit(sk, SKB, 0));
+}
+
+static void test_stolen(void **state)
+{
+	(void)state;
+	start(HOST_MODE_1);
+	feed_vanished(SK);
+	assert_one("rto #1 1000+1448 x1 tc=eth0:STOLEN(other) ret=0 stolen drop=-");
+}
+
+/* Where a hook was skipped its silence proves nothing: neither in this tick nor in the one after. */
+static void test_not_stolen_if_hooks_missed(void **state)
+{
+	(void)state;
+	start(HOST_MODE_1);
+	feed_vanished(SK);
+	feed(make_tick(3));
+	assert_event("rto #1 1000+1448 x1 tc=eth0:null ret=0 unknown drop=-");
+	feed_vanished(SK2);
+	feed(make_tick(3));
+	assert_event("rto #1 1000+1448 x1 tc=eth0:null ret=0 unknown drop=-");
+	assert_int_equal(stats().missed, 3);
+	feed_vanished(SK2 + 0x1000);
+	feed(make_tick(3));
+	assert_event("rto #1 1000+1448 x1 tc=eth0:STOLEN(other) ret=0 stolen drop=-");
+	assert_no_event();
+}
+
+/* The rings may be read several ticks after what they hold was missed: it is the time that counts. */
+static void test_not_stolen_if_missed_before_backlog(void **state)
+{
+	union record e, t, x, quiet[4];
+
+	(void)state;
+	start(HOST_MODE_1);
+	e = make_entry(SK, SKB);
+	t = make_tc(SK, SKB, COPY);
+	x = make_exit(SK, SKB, 0);
+	for (int i = 0; i < 4; i++) {
+		quiet[i] = make_tick(3); /* the first one tells the rise */
+		feed(quiet[i]);
+	}
+	feed(e);
+	feed(t);
+	feed(x);
+	feed(make_tick(3));
+	assert_event("rto #1 1000+1448 x1 tc=eth0:null ret=0 unknown drop=-");
+	feed_vanished(SK2);
+	feed(make_tick(3));
+	assert_event("rto #1 1000+1448 x1 tc=eth0:STOLEN(other) ret=0 stolen drop=-");
+}
+
+/* A kernel that does not say what was queued, or dropped: no verdict comes from silence. */
+static void test_not_stolen_without_hooks(void **state)
+{
+	(void)state;
+	start(HOST_MODE_1 & ~HOST_SEES_DROPS);
+	feed_vanished(SK);
+	tick();
+	assert_int_equal(last()->tc[0].verdict, TC_VERDICT_UNKNOWN);
+	assert_int_not_equal(last()->outcome, RTX_OUTCOME_STOLEN);
+	feed_plain(SK2, SKB + 0x1000);
+	tick();
+	assert_int_equal(last()->tc[0].verdict, TC_VERDICT_OK);
+	assert_int_equal(last()->outcome, RTX_OUTCOME_SENT);
+}
+
+/* The same buffer comes to another device without having been handed to the first. */
+static void test_redirect(void **state)
+{
+	union record t, q;
+
+	(void)state;
+	start(HOST_MODE_1);
+	feed(make_entry(SK, SKB));
+	feed(make_tc(SK, SKB, COPY));
+	t = make_tc(SK, SKB, COPY);
+	set_device(&t.rec_rtx_tc.c, 5, "eth5");
+	feed(t);
+	q = make_queued(SK, SKB, COPY);
+	q.rec_rtx_queued.ifindex = 5;
+	feed(q);
+	feed(make_exit(SK, SKB, 0));
+	assert_one("rto #1 1000+1448 x1 tc=eth0:REDIRECT(other),eth5:OK ret=0 sent drop=-");
+}
+
+/* A VLAN on eth0: one buffer, both devices, in the order of the kernel. */
+static void test_stacked_devices(void **state)
+{
+	union record t, q;
+
+	(void)state;
+	start(HOST_MODE_1);
+	feed(make_entry(SK, SKB));
+	t = make_tc(SK, SKB, COPY);
+	set_device(&t.rec_rtx_tc.c, 7, "eth0.7");
+	feed(t);
+	q = make_queued(SK, SKB, COPY);
+	q.rec_rtx_queued.ifindex = 7;
+	feed(q);
+	feed(make_tc(SK, SKB, COPY));
+	feed(make_queued(SK, SKB, COPY));
+	feed(make_exit(SK, SKB, 0));
+	assert_one("rto #1 1000+1448 x1 tc=eth0.7:OK,eth0:OK ret=0 sent drop=-");
+}
+
+/* The same, and a program on the lower device shoots it. */
+static void test_shot_on_second_device(void **state)
+{
+	union record t, q;
+
+	(void)state;
+	start(HOST_MODE_1);
+	feed(make_entry(SK, SKB));
+	t = make_tc(SK, SKB, COPY);
+	set_device(&t.rec_rtx_tc.c, 7, "eth0.7");
+	feed(t);
+	q = make_queued(SK, SKB, COPY);
+	q.rec_rtx_queued.ifindex = 7;
+	feed(q);
+	feed(make_tc(SK, SKB, COPY));
+	feed(make_drop(SK, SKB, REASON_TC_EGRESS, 2, 0));
+	feed(make_exit(SK, SKB, 1));
+	assert_one("rto #1 1000+1448 x1 tc=eth0.7:OK,eth0:SHOT(other) ret=1 dropped drop=TC_EGRESS@:eth0");
+}
+
+/* Two devices of the same index in two namespaces are two devices. */
+static void test_queued_in_other_netns(void **state)
+{
+	union record q;
+
+	(void)state;
+	start(HOST_MODE_1);
+	feed(make_entry(SK, SKB));
+	feed(make_tc(SK, SKB, COPY));
+	q = make_queued(SK, SKB, COPY);
+	q.rec_rtx_queued.netns = NETNS + 1;
+	feed(q);
+	feed(make_exit(SK, SKB, 0));
+	tick();
+	assert_int_not_equal(last()->tc[0].verdict, TC_VERDICT_OK);
+}
+
+static void test_more_hops_than_fit(void **state)
+{
+	union record r;
+
+	(void)state;
+	start(HOST_MODE_1);
+	feed(make_entry(SK, SKB));
+	for (uint32_t i = 0; i < 2 * EV_MAX_HOPS; i++) {
+		char name[8];
+
+		snprintf(name, sizeof(name), "d%u", i);
+		r = make_tc(SK, SKB, COPY);
+		set_device(&r.rec_rtx_tc.c, 10 + i, name);
+		feed(r);
+		r = make_queued(SK, SKB, COPY);
+		r.rec_rtx_queued.ifindex = 10 + i;
+		feed(r);
+	}
+	feed(make_exit(SK, SKB, 0));
+	assert_one("rto #1 1000+1448 x1 tc=d0:OK,d1:OK,d2:OK,d3:OK,d4:OK,d5:OK,d6:OK ret=0 sent drop=-");
+}
+
+/* An earlier filter of the same device (clsact) took it before our classifier came to see it. */
+static void test_shot_before_us(void **state)
+{
+	union record d;
+
+	(void)state;
+	start(HOST_MODE_1);
+	feed(make_entry(SK, SKB));
+	d = make_drop(SK, SKB, REASON_TC_EGRESS, 0, 0);
+	set_device(&d.rec_rtx_drop.c, 2, "eth0");
+	feed(d);
+	feed(make_exit(SK, SKB, 1));
+	assert_one("rto #1 1000+1448 x1 tc=eth0:SHOT(other) ret=1 dropped drop=TC_EGRESS@:eth0");
+	assert_int_equal(last()->tc[0].skb, COPY);
+}
+
+static void test_injected(void **state)
+{
+	union record t;
+
+	(void)state;
+	start(HOST_MODE_1);
+	feed(make_entry(SK, SKB));
+	t = make_tc(SK, SKB, COPY);
+	t.rec_rtx_tc.verdict = TC_VERDICT_SHOT;
+	feed(t);
+	feed(make_drop(SK, SKB, REASON_TC_EGRESS, 1, 0));
+	feed(make_exit(SK, SKB, 1));
+	assert_one("rto #1 1000+1448 x1 tc=eth0:SHOT(rebpf) ret=1 dropped drop=TC_EGRESS@:eth0");
+	feed(make_entry(SK2, SKB + 0x1000));
+	t = make_tc(SK2, SKB + 0x1000, COPY);
+	t.rec_rtx_tc.verdict = TC_VERDICT_STOLEN;
+	feed(t);
+	feed(make_exit(SK2, SKB + 0x1000, 0));
+	assert_one("rto #1 1000+1448 x1 tc=eth0:STOLEN(rebpf) ret=0 stolen drop=-");
+}
+
+/* ---- TC saw nothing ---- */
+
+static void test_tc_saw_nothing(void **state)
+{
+	(void)state;
+	start(HOST_MODE_1);
+	feed(make_entry(SK, SKB));
+	feed(make_exit(SK, SKB, -113)); /* after the counters moved: a routing error */
+	assert_one("rto #1 1000+1448 x1 tc=[] ret=-113 dropped drop=-");
+	feed(make_netns(NETNS, 0));
+	feed(make_entry(SK2, SKB));
+	feed(make_exit(SK2, SKB, -113));
+	assert_one("rto #1 1000+1448 x1 tc=null ret=-113 dropped drop=-");
+	/* Late, a look at what TC saw is no proof: the slot may have been opened by something else. */
+	stop(state);
+	start(HOST_MODE_2);
+	feed(make_late_entry(SK, SKB));
+	feed(make_exit(SK, SKB, 0));
+	assert_one("rto #1 1000+1448 x1 tc=null ret=0 sent drop=-");
+}
+
+static void test_unwatched_device(void **state)
+{
+	uint32_t netns, tgid;
+
+	(void)state;
+	start(HOST_MODE_1);
+	assert_false(correlate_take_missed(c, &netns, &tgid));
+	feed(make_entry(SK, SKB));
+	feed(make_queued(SK, SKB, COPY));
+	feed(make_exit(SK, SKB, 0));
+	assert_one("rto #1 1000+1448 x1 tc=null ret=0 sent drop=-");
+	assert_true(correlate_take_missed(c, &netns, &tgid));
+	assert_int_equal(netns, NETNS);
+	assert_int_equal(tgid, 1234);
+	assert_false(correlate_take_missed(c, &netns, &tgid));
+	/* Nothing to look for after one that TC saw, or that never left. */
+	feed_plain(SK2, SKB);
+	feed(make_entry(SK2, SKB));
+	feed(make_refusal(SK2, SKB, EBUSY_RET));
+	tick();
+	assert_false(correlate_take_missed(c, &netns, &tgid));
+}
+
+/* ---- without entry hooks ---- */
+
+static void test_mode_2(void **state)
+{
+	uint64_t began;
+
+	(void)state;
+	start(HOST_MODE_2);
+	began = record_ns + 1000;
+	feed(make_tc(SK, SKB, COPY));
+	feed(make_queued(SK, SKB, COPY));
+	tick();
+	feed(make_late_entry(SK, SKB));
+	feed(make_exit(SK, SKB, 0));
+	assert_one("rto #1 1000+1448 x1 tc=eth0:OK ret=0 sent drop=-");
+	assert_int_equal(got[0].mono_ns, began);
+	assert_int_equal(last()->skb, SKB);
+	assert_int_equal(last()->tc[0].skb, COPY);
+	assert_int_equal(stats().incomplete, 0);
+}
+
+static void test_mode_2_shot(void **state)
+{
+	(void)state;
+	start(HOST_MODE_2);
+	feed(make_tc(SK, SKB, COPY));
+	feed(make_drop(SK, SKB, REASON_TC_EGRESS, 1, 0));
+	feed(make_late_entry(SK, SKB));
+	feed(make_exit(SK, SKB, 1));
+	assert_one("rto #1 1000+1448 x1 tc=eth0:SHOT(other) ret=1 dropped drop=TC_EGRESS@:eth0");
+}
+
+/* Before 6.17 no end of a failed attempt is ever told: what TC saw of it is not charged to the next one. */
+static void test_mode_2_stale_copy(void **state)
+{
+	union record t, d;
+	uint64_t began;
+
+	(void)state;
+	start(HOST_MODE_2);
+	t = make_tc(SK, SKB, COPY);
+	t.rec_rtx_tc.c.stamp_ns = 3000;
+	feed(t);
+	d = make_drop(SK, SKB, REASON_TC_EGRESS, 1, 0);
+	d.rec_rtx_drop.c.stamp_ns = 3000;
+	feed(d);
+	began = record_ns + 1000;
+	feed(make_tc(SK, SKB, COPY + 0x2000));
+	feed(make_queued(SK, SKB, COPY + 0x2000));
+	feed(make_late_entry(SK, SKB));
+	feed(make_exit(SK, SKB, 0));
+	assert_one("rto #1 1000+1448 x1 tc=eth0:OK ret=0 sent drop=-");
+	assert_int_equal(last()->tc[0].skb, COPY + 0x2000);
+	assert_int_equal(got[0].mono_ns, began);
+	assert_int_equal(stats().incomplete, 0);
+}
+
+/* The same, and nothing at all was seen of the newer copy: the event then begins where it ended. */
+static void test_mode_2_only_stale_copy(void **state)
+{
+	union record t, d;
+	uint64_t began;
+
+	(void)state;
+	start(HOST_MODE_2);
+	t = make_tc(SK, SKB, COPY);
+	t.rec_rtx_tc.c.stamp_ns = 3000;
+	feed(t);
+	d = make_drop(SK, SKB, REASON_TC_EGRESS, 1, 0);
+	d.rec_rtx_drop.c.stamp_ns = 3000;
+	feed(d);
+	began = record_ns + 1000;
+	feed(make_late_entry(SK, SKB));
+	feed(make_exit(SK, SKB, 0));
+	assert_one("rto #1 1000+1448 x1 tc=null ret=0 sent drop=-");
+	assert_int_equal(got[0].mono_ns, began);
+}
+
+/* TC saw an older segment of the socket last: another buffer than the one that the tracepoint names. */
+static void test_mode_2_other_segment(void **state)
+{
+	(void)state;
+	start(HOST_MODE_2);
+	feed(make_tc(SK, SKB + 0x1000, COPY + 0x1000));
+	feed(make_late_entry(SK, SKB));
+	feed(make_exit(SK, SKB, 0));
+	assert_one("rto #1 1000+1448 x1 tc=null ret=0 sent drop=-");
+}
+
+/* The kernel marks a segment after it was retransmitted; TC saw it before. */
+static void test_mode_2_counts(void **state)
+{
+	union record t, e, x;
+
+	(void)state;
+	start(HOST_MODE_2);
+	/* A socket that retransmitted before rebpf came: only an unmarked segment has a number. */
+	for (unsigned int sacked = 0; sacked <= 0x80; sacked += 0x80) {
+		t = make_tc(SK + sacked, SKB, COPY);
+		t.rec_rtx_tc.c.sacked = (uint8_t)sacked;
+		feed(t);
+		feed(make_queued(SK + sacked, SKB, COPY));
+		e = make_late_entry(SK + sacked, SKB);
+		e.rec_rtx_entry.total_retrans = 9;
+		feed(e);
+		x = make_exit(SK + sacked, SKB, 0);
+		x.rec_rtx_exit.total_retrans = 9;
+		feed(x);
+		if (sacked)
+			assert_one("rto #0 1000+1448 x1 tc=eth0:OK ret=0 sent drop=-");
+		else
+			assert_one("rto #1 1000+1448 x1 tc=eth0:OK ret=0 sent drop=-");
+	}
+}
+
+/* A hook that cannot tell the return code: nothing is made up. */
+static void test_no_return_code(void **state)
+{
+	union record x;
+
+	(void)state;
+	start(HOST_MODE_1);
+	feed(make_entry(SK, SKB));
+	feed(make_tc(SK, SKB, COPY));
+	feed(make_queued(SK, SKB, COPY));
+	x = make_exit(SK, SKB, 7);
+	x.rec_rtx_exit.has_ret = 0;
+	x.rec_rtx_exit.reached = RTX_REACHED_UNKNOWN;
+	feed(x);
+	assert_one("rto #1 1000+1448 x1 tc=eth0:OK ret=null unknown drop=-");
+	assert_int_equal(stats().segs_failed, 0);
+}
+
+/* ---- SYN-ACK: of a request, with no segment in a queue ---- */
+
+static void feed_synack(uint32_t total_before, int32_t ret, enum rtx_hook hook)
+{
+	bool late = hook == RTX_HOOK_SYNACK_TP;
+	union record e = make_entry(SK, 0), x;
+
+	e.rec_rtx_entry.hook = (uint8_t)hook;
+	e.rec_rtx_entry.bits = late ? RTX_BIT_LATE : 0;
+	e.rec_rtx_entry.flow.state = 12; /* NEW_SYN_RECV */
+	e.rec_rtx_entry.tcp_flags = 0x12;
+	e.rec_rtx_entry.end_seq = SEQ + 1;
+	e.rec_rtx_entry.total_retrans = total_before;
+	e.rec_rtx_entry.ca_state = 0;
+	feed(e);
+	if (!late) {
+		feed(make_tc(SK, 0, COPY));
+		feed(make_queued(SK, 0, COPY));
+	}
+	if (ret)
+		feed(make_drop(SK, 0, REASON_QDISC, 1, 1));
+	x = make_exit(SK, 0, ret);
+	x.rec_rtx_exit.stamp_ns = 0;
+	x.rec_rtx_exit.end_seq = SEQ + 1;
+	x.rec_rtx_exit.total_retrans = 0;
+	x.rec_rtx_exit.reached = ret ? RTX_REFUSED : RTX_REACHED;
+	x.rec_rtx_exit.hook = (uint8_t)hook;
+	feed(x);
+}
+
+static void test_synack(void **state)
+{
+	(void)state;
+	start(HOST_MODE_1);
+	feed_synack(0, 0, RTX_HOOK_SYNACK);
+	assert_one("synack #1 1000+1 x1 tc=eth0:OK ret=0 sent drop=-");
+	assert_int_equal(last()->skb, COPY); /* P has no address */
+	assert_int_equal(last()->len, 0);
+	assert_false(last()->has_socket);
+	assert_int_equal(stats().segs, 1);
+	feed_synack(1, 1, RTX_HOOK_SYNACK);
+	assert_one("synack #2 1000+1 x1 tc=eth0:OK ret=1 refused drop=QDISC_DROP@:eth0");
+	feed_synack(1, 0, RTX_HOOK_SYNACK);
+	assert_one("synack #2 1000+1 x1 tc=eth0:OK ret=0 sent drop=-");
+	/* The kernel counts those that were sent, and no failure. */
+	assert_int_equal(stats().segs, 2);
+	assert_int_equal(stats().segs_failed, 0);
+}
+
+static void test_synack_tracepoint(void **state)
+{
+	(void)state;
+	start(HOST_MODE_1);
+	feed_synack(0, 0, RTX_HOOK_SYNACK_TP);
+	assert_one("synack #1 1000+1 x1 tc=null ret=0 sent drop=-");
+	assert_int_equal(last()->skb, 0);
+	feed_synack(1, 0, RTX_HOOK_SYNACK_TP);
+	assert_one("synack #2 1000+1 x1 tc=null ret=0 sent drop=-");
+}
+
+/* ---- several at once, and addresses that are used again ---- */
+
+/* A timer of another socket runs in the middle of this one's call. */
+static void test_nested(void **state)
+{
+	union record d;
+
+	(void)state;
+	start(HOST_MODE_1);
+	feed(make_entry(SK, SKB));
+	feed(make_tc(SK, SKB, COPY));
+	feed(make_entry(SK2, SKB + 0x1000));
+	feed(make_queued(SK, SKB, COPY));
+	feed(make_tc(SK2, SKB + 0x1000, COPY + 0x1000));
+	d = make_drop(SK2, SKB + 0x1000, REASON_TC_EGRESS, 1, 0);
+	d.rec_rtx_drop.c.copy = COPY + 0x1000;
+	feed(d);
+	feed(make_exit(SK2, SKB + 0x1000, 1));
+	feed(make_exit(SK, SKB, 0));
+	tick();
+	assert_event("rto #1 1000+1448 x1 tc=eth0:SHOT(other) ret=1 dropped drop=TC_EGRESS@:eth0");
+	assert_int_equal(got[0].retransmit.c.flow.sk, SK2);
+	assert_event("rto #1 1000+1448 x1 tc=eth0:OK ret=0 sent drop=-");
+	assert_int_equal(got[1].retransmit.c.flow.sk, SK);
+	assert_no_event();
+}
+
+static void test_segment_address_used_again(void **state)
+{
+	(void)state;
+	start(HOST_MODE_1);
+	feed_plain(SK, SKB);
+	feed(make_entry(SK2, SKB)); /* the same buffer, now another socket's */
+	feed(make_tc(SK2, SKB, COPY));
+	feed(make_drop(SK2, SKB, REASON_TC_EGRESS, 1, 0));
+	feed(make_exit(SK2, SKB, 1));
+	tick();
+	assert_event("rto #1 1000+1448 x1 tc=eth0:OK ret=0 sent drop=-");
+	assert_event("rto #1 1000+1448 x1 tc=eth0:SHOT(other) ret=1 dropped drop=TC_EGRESS@:eth0");
+}
+
+static void test_socket_address_used_again(void **state)
+{
+	union record e;
+
+	(void)state;
+	start(HOST_MODE_1);
+	feed_plain(SK, SKB);
+	assert_one("rto #1 1000+1448 x1 tc=eth0:OK ret=0 sent drop=-");
+	/* Another connection: a byte of the same number was never retransmitted on it. */
+	e = make_entry(SK, SKB);
+	e.rec_rtx_entry.flow.rport = 51235;
+	feed(e);
+	feed(make_tc(SK, SKB, COPY));
+	feed(make_queued(SK, SKB, COPY));
+	feed(make_exit(SK, SKB, 0));
+	assert_one("rto #1 1000+1448 x1 tc=eth0:OK ret=0 sent drop=-");
+	assert_int_equal(last()->c.flow.rport, 51235);
+}
+
+/* ---- owners ---- */
+
+static void test_owner(void **state)
+{
+	(void)state;
+	start(HOST_MODE_1);
+	feed(make_owner(SK, 77, "found"));
+	feed_plain(SK, SKB);
+	feed_plain(SK2, SKB);
+	tick();
+	assert_int_equal(got[0].retransmit.c.owner.tgid, 77);
+	assert_string_equal(got[0].retransmit.c.owner.comm, "found");
+	assert_int_equal(got[1].retransmit.c.owner.tgid, 1234);
+	/* Only the next entry, and only if it is of that socket. */
+	feed(make_owner(SK, 77, "found"));
+	feed_plain(SK2, SKB);
+	feed_plain(SK, SKB);
+	tick();
+	assert_int_equal(got[2].retransmit.c.owner.tgid, 1234);
+	assert_int_equal(got[3].retransmit.c.owner.tgid, 1234);
+	/* Nobody was found: what the kernel knew stays. */
+	feed(make_owner(SK, 0, ""));
+	feed_plain(SK, SKB);
+	tick();
+	assert_int_equal(got[4].retransmit.c.owner.tgid, 1234);
+}
+
+/* ---- lost records ---- */
+
+static void test_entry_lost(void **state)
+{
+	(void)state;
+	start(HOST_MODE_1);
+	feed(make_tc(SK, SKB, COPY));
+	feed(make_queued(SK, SKB, COPY));
+	feed(make_drop(SK, SKB, REASON_QDISC, 1, 1));
+	feed(make_exit(SK, SKB, 1));
+	tick();
+	assert_no_event();
+	assert_int_equal(stats().incomplete, 1);
+	assert_int_equal(stats().attempts, 0);
+	/* Nothing of it is left over for the next. */
+	feed_plain(SK, SKB);
+	assert_one("rto #1 1000+1448 x1 tc=eth0:OK ret=0 sent drop=-");
+}
+
+static void test_late_entry_lost(void **state)
+{
+	(void)state;
+	start(HOST_MODE_2);
+	feed(make_tc(SK, SKB, COPY));
+	feed(make_exit(SK, SKB, 0));
+	tick();
+	assert_no_event();
+	assert_int_equal(stats().incomplete, 1);
+}
+
+static void test_exit_lost(void **state)
+{
+	union record e, x;
+
+	(void)state;
+	start(HOST_MODE_1);
+	feed(make_entry(SK, SKB));
+	feed(make_tc(SK, SKB, COPY));
+	feed(make_drop(SK, SKB, REASON_TC_EGRESS, 1, 0));
+	tick();
+	assert_no_event();
+	e = make_entry(SK, SKB);
+	e.rec_rtx_entry.total_retrans = 1;
+	feed(e);
+	assert_int_equal(stats().incomplete, 1);
+	feed(make_tc(SK, SKB, COPY));
+	feed(make_queued(SK, SKB, COPY));
+	x = make_exit(SK, SKB, 0);
+	x.rec_rtx_exit.total_retrans = 2;
+	feed(x);
+	/* Neither the other's drop, nor a number for one that may be the second. */
+	tick();
+	assert_int_equal(got_count, 1);
+	assert_false(last()->drop.known);
+	assert_int_equal(last()->outcome, RTX_OUTCOME_SENT);
+	assert_int_equal(last()->tc_count, 1);
+	assert_int_equal(stats().incomplete, 1);
+}
+
+/* The exit of one attempt and the entry of the next: an event made of both would be neither. */
+static void test_exit_and_next_entry_lost(void **state)
+{
+	union record x;
+
+	(void)state;
+	start(HOST_MODE_1);
+	feed(make_entry(SK, SKB));
+	feed(make_tc(SK, SKB, COPY));
+	feed(make_drop(SK, SKB, REASON_TC_EGRESS, 1, 0));
+	feed(make_tc(SK, SKB, COPY));
+	feed(make_queued(SK, SKB, COPY));
+	x = make_exit(SK, SKB, 0);
+	x.rec_rtx_exit.total_retrans = 2;
+	feed(x);
+	tick();
+	assert_no_event();
+	assert_int_equal(stats().incomplete, 2);
+}
+
+/* The exit names another segment than the entry. */
+static void test_exit_of_other_segment(void **state)
+{
+	(void)state;
+	start(HOST_MODE_1);
+	feed(make_entry(SK, SKB));
+	feed(make_exit(SK, SKB + 0x1000, 0));
+	tick();
+	assert_no_event();
+	assert_int_equal(stats().incomplete, 2);
+}
+
+/* TC's record did not get into the ring, QUEUED did: then the device looks unwatched, and TC is null, not empty. */
+static void test_tc_record_lost(void **state)
+{
+	(void)state;
+	start(HOST_MODE_1);
+	feed(make_entry(SK, SKB));
+	feed(make_queued(SK, SKB, COPY));
+	feed(make_exit(SK, SKB, 0));
+	feed(make_loss(RING_CONTROL, SK, 1));
+	assert_one("rto #1 1000+1448 x1 tc=null ret=0 unknown drop=-");
+}
+
+/* Nothing is concluded from the absence of a record where records of this flow were lost. */
+static void test_silence_after_loss(void **state)
+{
+	(void)state;
+	start(HOST_MODE_1);
+	feed(make_entry(SK, SKB));
+	feed(make_exit(SK, SKB, 0)); /* TC and QUEUED lost */
+	feed(make_loss(RING_CONTROL, SK, 2));
+	assert_one("rto #1 1000+1448 x1 tc=null ret=0 unknown drop=-");
+	feed_vanished(SK); /* QUEUED or DROP lost */
+	feed(make_loss(RING_CONTROL, SK, 1));
+	tick();
+	assert_int_equal(last()->tc[0].verdict, TC_VERDICT_UNKNOWN);
+	assert_int_equal(last()->outcome, RTX_OUTCOME_UNKNOWN);
+	/* What was seen is still so. */
+	feed_shot(REASON_TC_EGRESS);
+	feed(make_loss(RING_CONTROL, SK, 1));
+	tick();
+	assert_int_equal(last()->tc[0].verdict, TC_VERDICT_SHOT);
+	assert_int_equal(last()->outcome, RTX_OUTCOME_DROPPED);
+	/* What came before the loss, or belongs to other flows, is as good as ever. */
+	feed_vanished(SK);
+	feed(make_loss(RING_CONTROL, SK2, 1));
+	tick();
+	assert_int_equal(last()->outcome, RTX_OUTCOME_STOLEN);
+}
+
+static void test_losses_are_counted(void **state)
+{
+	(void)state;
+	start(HOST_MODE_1);
+	feed(make_loss(RING_CONTROL, SK, 3));
+	feed(make_loss(RING_DROPS, SK, 40));
+	feed(make_loss(RING_CONTROL, SK2, 4));
+	feed(make_loss(RING_COUNT, SK, 1000)); /* from a hostile file */
+	assert_int_equal(stats().lost[RING_CONTROL], 7);
+	assert_int_equal(stats().lost[RING_DROPS], 40);
+}
+
+/* An attempt takes microseconds: one whose end does not come within ten seconds has lost it. */
+static void test_ageing(void **state)
+{
+	uint64_t began;
+	union record t;
+
+	(void)state;
+	start(HOST_MODE_1);
+	began = record_ns + 1000;
+	feed(make_entry(SK, SKB));
+	record_ns = began + 10000000000 - 1000;
+	tick();
+	assert_int_equal(stats().incomplete, 0);
+	tick();
+	assert_int_equal(stats().incomplete, 1);
+	feed(make_exit(SK, SKB, 0));
+	tick();
+	assert_no_event();
+	/* A clock that goes backwards (another CPU's record) ages nothing. */
+	feed(make_entry(SK2, SKB));
+	t = make_tick(0);
+	t.h.ts_ns = 1;
+	feed(t);
+	assert_int_equal(stats().incomplete, 2);
+	feed(make_exit(SK2, SKB, 0));
+	tick();
+	assert_int_equal(got_count, 1);
+}
+
+/* What only TC saw was no attempt that this kernel reports: it ages without being counted. */
+static void test_ageing_without_entry(void **state)
+{
+	(void)state;
+	start(HOST_MODE_2);
+	feed(make_tc(SK, SKB, COPY));
+	record_ns += 11000000000;
+	tick();
+	feed(make_late_entry(SK, SKB));
+	feed(make_exit(SK, SKB, 0));
+	assert_one("rto #1 1000+1448 x1 tc=null ret=0 sent drop=-");
+	assert_int_equal(stats().incomplete, 0);
+}
+
+static void test_more_open_than_fit(void **state)
+{
+	(void)state;
+	start_bounded(HOST_MODE_1, 4, 64);
+	for (uint64_t i = 0; i < 6; i++)
+		feed(make_entry(SK + i * 0x1000, SKB + i * 0x1000));
+	assert_int_equal(stats().incomplete, 2); /* the two oldest made room */
+	for (uint64_t i = 2; i < 6; i++)
+		feed(make_exit(SK + i * 0x1000, SKB + i * 0x1000, 0));
+	tick();
+	assert_int_equal(got_count, 4);
+	for (uint64_t i = 0; i < 4; i++)
+		assert_int_equal(got[i].retransmit.c.flow.sk, SK + (i + 2) * 0x1000);
+	assert_int_equal(stats().incomplete, 2);
+	/* The places are free again. */
+	for (uint64_t i = 0; i < 4; i++)
+		feed_plain(SK + i * 0x1000, SKB + i * 0x1000);
+	tick();
+	assert_int_equal(got_count, 8);
+	assert_int_equal(stats().incomplete, 2);
+}
+
+/* Many sockets in one hash table: each finds its own. */
+static void test_many_sockets(void **state)
+{
+	(void)state;
+	start_bounded(HOST_MODE_1, 128, 128);
+	for (uint64_t i = 0; i < 100; i++)
+		feed(make_entry(SK + i * 2048, SKB + i * 256));
+	for (uint64_t i = 100; i-- > 0;)
+		feed(make_exit(SK + i * 2048, SKB + i * 256, 0));
+	tick();
+	assert_int_equal(got_count, 100);
+	for (uint64_t i = 0; i < 100; i++)
+		assert_int_equal(got[i].retransmit.skb, SKB + (99 - i) * 256);
+	assert_int_equal(stats().incomplete, 0);
+}
+
+/* ---- sums ---- */
+
+static void feed_ending(uint64_t i, uint32_t segs, int32_t ret, uint8_t reached)
+{
+	union record x;
+
+	feed(make_entry(SK + i * 0x1000, SKB));
+	x = make_exit(SK + i * 0x1000, SKB, ret);
+	x.rec_rtx_exit.segs = segs;
+	x.rec_rtx_exit.total_retrans = reached == RTX_REFUSED ? 0 : segs;
+	x.rec_rtx_exit.reached = reached;
+	feed(x);
+}
+
+/* The two equalities with the kernel's counters (cause.md). */
+static void test_sums(void **state)
+{
+	struct ev_stats s;
+
+	(void)state;
+	start(HOST_MODE_1);
+	feed_ending(0, 3, 0, RTX_REACHED);
+	feed_ending(1, 5, 1, RTX_REACHED);
+	feed_ending(2, 7, -1, RTX_REACHED);
+	feed_ending(3, 11, EBUSY_RET, RTX_REFUSED);
+	feed_ending(4, 13, -113, RTX_REFUSED); /* the same errno on both sides of the transmit step */
+	feed_ending(5, 17, -113, RTX_REACHED);
+	feed_ending(6, 19, EBUSY_RET, RTX_REACHED);
+	feed_synack(0, 0, RTX_HOOK_SYNACK);
+	feed_synack(1, -1, RTX_HOOK_SYNACK);
+	record_ns += 5000;
+	tick();
+	s = stats();
+	assert_int_equal(s.attempts, 9);
+	assert_int_equal(s.segs, 3 + 5 + 7 + 17 + 19 + 1);
+	assert_int_equal(s.segs_failed, 5 + 7 + 17);
+	assert_int_equal(s.by_type[RTX_TYPE_RTO], 7);
+	assert_int_equal(s.by_type[RTX_TYPE_SYNACK], 2);
+	assert_int_equal(s.by_outcome[RTX_OUTCOME_SENT], 2);
+	assert_int_equal(s.by_outcome[RTX_OUTCOME_DROPPED], 4);
+	assert_int_equal(s.by_outcome[RTX_OUTCOME_REFUSED], 3);
+	assert_int_equal(s.by_cause[RTX_CAUSE_HOST_QUEUE], 1);
+	assert_int_equal(s.by_cause[RTX_CAUSE_UNKNOWN], 8);
+	/* What others count is left alone. */
+	assert_int_equal(s.printed, 11);
+	assert_int_equal(s.records, 12);
+	assert_int_equal(s.malformed, 13);
+	assert_int_equal(s.output_lost, 14);
+}
+
+static void test_duration(void **state)
+{
+	union record t;
+
+	(void)state;
+	start(HOST_MODE_1); /* armed at 1001000 */
+	assert_int_equal(stats().duration_ns, 0);
+	t = make_tick(0);
+	t.h.ts_ns = 1001000 + 12345;
+	feed(t);
+	assert_int_equal(stats().duration_ns, 12345);
+}
+
+/* A simultaneous open answers with a SYN-ACK from a socket: the kernel counts it like any segment. */
+static void test_synack_of_socket(void **state)
+{
+	union record e;
+
+	(void)state;
+	start(HOST_MODE_1);
+	e = make_entry(SK, SKB);
+	e.rec_rtx_entry.flow.state = 3; /* SYN_RECV */
+	e.rec_rtx_entry.tcp_flags = 0x12;
+	feed(e);
+	feed(make_exit(SK, SKB, 1));
+	assert_one("synack #1 1000+1448 x1 tc=[] ret=1 dropped drop=-");
+	assert_int_equal(stats().segs, 1);
+	assert_int_equal(stats().segs_failed, 1);
+}
+
+#define TEST(name) cmocka_unit_test_teardown(name, stop)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		TEST(test_plain),
+		TEST(test_finish_releases),
+		TEST(test_partial_ack_trims),
+		TEST(test_tcp_fragment),
+		TEST(test_syn_and_fin_are_no_payload),
+		TEST(test_gso),
+		TEST(test_pskb_copy),
+		TEST(test_busy),
+		TEST(test_refused_in_mode_2),
+		TEST(test_refused_without_route),
+		TEST(test_netfilter_output),
+		TEST(test_netfilter_output_in_mode_2),
+		TEST(test_netfilter_postrouting),
+		TEST(test_shot_by_other),
+		TEST(test_shot_with_own_reason),
+		TEST(test_shot_without_queued_hook),
+		TEST(test_shot_without_reasons),
+		TEST(test_qdisc_drop),
+		TEST(test_netem),
+		TEST(test_stolen),
+		TEST(test_not_stolen_if_hooks_missed),
+		TEST(test_not_stolen_if_missed_before_backlog),
+		TEST(test_not_stolen_without_hooks),
+		TEST(test_redirect),
+		TEST(test_stacked_devices),
+		TEST(test_shot_on_second_device),
+		TEST(test_queued_in_other_netns),
+		TEST(test_more_hops_than_fit),
+		TEST(test_shot_before_us),
+		TEST(test_injected),
+		TEST(test_tc_saw_nothing),
+		TEST(test_unwatched_device),
+		TEST(test_mode_2),
+		TEST(test_mode_2_shot),
+		TEST(test_mode_2_stale_copy),
+		TEST(test_mode_2_only_stale_copy),
+		TEST(test_mode_2_other_segment),
+		TEST(test_mode_2_counts),
+		TEST(test_no_return_code),
+		TEST(test_synack),
+		TEST(test_synack_tracepoint),
+		TEST(test_synack_of_socket),
+		TEST(test_nested),
+		TEST(test_segment_address_used_again),
+		TEST(test_socket_address_used_again),
+		TEST(test_owner),
+		TEST(test_entry_lost),
+		TEST(test_late_entry_lost),
+		TEST(test_exit_lost),
+		TEST(test_exit_and_next_entry_lost),
+		TEST(test_exit_of_other_segment),
+		TEST(test_tc_record_lost),
+		TEST(test_silence_after_loss),
+		TEST(test_losses_are_counted),
+		TEST(test_ageing),
+		TEST(test_ageing_without_entry),
+		TEST(test_more_open_than_fit),
+		TEST(test_many_sockets),
+		TEST(test_sums),
+		TEST(test_duration),
+	};
+
+	return cmocka_run_group_tests_name("correlate", tests, NULL, NULL);
+}
