@@ -82,15 +82,26 @@ static int attach_tcx(struct egress *e, struct attachment *a)
 	return a->link_fd < 0 ? -errno : 0;
 }
 
+static int find_lowest(void *ctx, const char *kind, const char *name, uint32_t handle, uint32_t priority)
+{
+	uint32_t *lowest = ctx;
+
+	(void)kind, (void)name, (void)handle;
+	if (priority < *lowest)
+		*lowest = priority;
+	return 0;
+}
+
 /*
- * The filter takes the priority before the lowest in use, so that it runs first; the handle is our pid, by which a
- * later rebpf knows whether the filter's owner is still alive.
+ * The kernel gives the filter the priority before the lowest in use, so that it runs first, unless that is 1; the handle
+ * is our pid, by which a later rebpf knows whether the filter's owner is still alive.
  */
 static int attach_clsact(struct egress *e, struct attachment *a)
 {
 	LIBBPF_OPTS(bpf_tc_hook, hook, .ifindex = a->ifindex, .attach_point = BPF_TC_EGRESS);
 	LIBBPF_OPTS(bpf_tc_opts, opts, .prog_fd = e->config.prog_fd, .handle = (uint32_t)getpid());
 	int err = bpf_tc_hook_create(&hook);
+	uint32_t lowest = UINT32_MAX;
 
 	a->link_fd = -1;
 	a->made_qdisc = !err;
@@ -99,7 +110,13 @@ static int attach_clsact(struct egress *e, struct attachment *a)
 	err = bpf_tc_attach(&hook, &opts);
 	a->handle = opts.handle;
 	a->priority = opts.priority;
-	return err;
+	if (err || netlink_for_each_filter(a->ifindex, CLSACT_EGRESS, find_lowest, &lowest))
+		return err;
+	if (lowest < a->priority) {
+		e->incomplete = true;
+		log_warning("%s: a TC filter of priority %u runs before ours: what it takes is not seen", a->ifname, lowest);
+	}
+	return 0;
 }
 
 /*
@@ -210,6 +227,7 @@ static int attach_link(void *ctx, int ifindex, const char *name)
 		e->attached = grown;
 		e->attached_cap = e->attached_cap * 2 + 16;
 	}
+	snprintf(a.ifname, sizeof(a.ifname), "%s", name);
 	if (!e->config.tcx)
 		netlink_for_each_filter(ifindex, CLSACT_EGRESS, sweep_filter, &stale);
 	err = e->config.tcx ? attach_tcx(e, &a) : attach_clsact(e, &a);
@@ -220,7 +238,6 @@ static int attach_link(void *ctx, int ifindex, const char *name)
 		log_warning("%s: cannot attach to TC egress: %s", name, strerror(-err));
 		return 0;
 	}
-	snprintf(a.ifname, sizeof(a.ifname), "%s", name);
 	e->attached[e->attached_count++] = a;
 	log_debug("attached to TC egress of %s (%s)", name, e->config.tcx ? "tcx" : "clsact");
 	return 0;

@@ -10,7 +10,7 @@
 #include "owner.h"
 #include "util.h"
 
-#define SCAN_INTERVAL_NS NSEC_PER_SEC
+#define SCAN_INTERVAL_NS (20 * NSEC_PER_MSEC)
 #define STEP_FILES 16384       /* looked at in one call, some 40 ms */
 #define FILE_COST_NS 3000      /* measured in a virtual machine: 1.8-2.8 us */
 #define PROCESS_COST_NS 20000  /* opening its directories */

@@ -4,7 +4,7 @@
  * the kernel side never saw at work. To see other users' processes takes CAP_SYS_PTRACE.
  *
  * A search of all of /proc costs 2 to 3 us per open file of the host. So one pass notes all sockets;
- * passes are at least a second apart and take no more than about a tenth of the time; on a host with very
+ * passes are at least 20 ms apart and take no more than about a tenth of the time; on a host with very
  * many files a pass goes on over several calls. An unknown owner is better than a wrong one: what was found
  * is verified again when it is older than 10 s.
  *
@@ -21,7 +21,7 @@
 struct owner_scan;
 
 enum owner_answer {
-	OWNER_NOT_SEARCHED, /* nothing is known now; ask again a second later */
+	OWNER_NOT_SEARCHED, /* nothing is known now; ask again later */
 	OWNER_NOBODY,       /* searched: no process holds it */
 	OWNER_FOUND,
 };

@@ -113,6 +113,8 @@ int pipeline_finish(struct pipeline *p)
 	struct event ev = { .kind = EV_STATS };
 	struct strbuf report = {};
 
+	if (!p->records)
+		return 0; /* a replay that could not be read: there is nothing to count */
 	correlate_finish(p->correlate);
 	fill_stats(p, &ev.stats);
 	clock_pair(&ev.mono_ns, &ev.wall_ns);

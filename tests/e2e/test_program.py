@@ -569,7 +569,7 @@ def test_another_program_keeps_running(rebpf, net, tc):
     net.a.ip("link", "add", "sink0", "type", "veth", "peer", "name", "sink1")
     net.a.ip_batch("link set sink0 up", "link set sink1 up")
     net.a.tc_filter("a0", "u32", "match", "u32", "0", "0", "action", "mirred", "egress", "mirror", "dev", "sink0",
-                    prio="1")
+                    prio="10")
     show = ("-s", "filter", "show", "dev", "a0", "egress")
     one = watched_start(rebpf, net, tc)
     before = packets_of(net.a, show)

@@ -155,7 +155,7 @@ static void test_found(void **state)
 	assert_int_equal(holder(f, 0, 10, START + 2 * SECOND), 0);
 }
 
-static void test_one_scan_a_second(void **state)
+static void test_rests_between_scans(void **state)
 {
 	struct fixture *f = *state;
 
@@ -163,8 +163,8 @@ static void test_one_scan_a_second(void **state)
 	add_socket(f, 10, 5, 1);
 	assert_int_equal(holder(f, 1, 0, START), 10);
 	add_socket(f, 10, 6, 2);
-	assert_int_equal(holder(f, 2, 0, START + SECOND / 2), -1);
-	assert_int_equal(holder(f, 1, 0, START + SECOND / 2), 10);
+	assert_int_equal(holder(f, 2, 0, START + SECOND / 100), -1);
+	assert_int_equal(holder(f, 1, 0, START + SECOND / 100), 10);
 	assert_int_equal(holder(f, 2, 0, START + SECOND + 1), 10);
 	assert_int_equal(owner_scans(f->os), 2);
 	/* Nobody's: known for ten seconds, during which it costs no scan. */
@@ -376,7 +376,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_found, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_one_scan_a_second, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_rests_between_scans, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_several_holders, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_hint_without_scan, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_verified_again, setup, teardown),

@@ -1,0 +1,327 @@
+// SPDX-License-Identifier: MIT
+/* links: src/plan.c src/util.c */
+/* Which hook serves which role: kernels as tables in, plans out. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "plan.h"
+
+/* ---- what plan.c asks of others ---- */
+
+static char logged[512];
+
+int log_error(int err, const char *fmt, ...);
+int log_error(int err, const char *fmt, ...)
+{
+	va_list ap;
+
+	va_start(ap, fmt);
+	vsnprintf(logged, sizeof(logged), fmt, ap);
+	va_end(ap);
+	return err;
+}
+
+const char *feature_why_not(enum feature f)
+{
+	static const char *const why[] = {
+#define X(NAME, text) text,
+		FEATURES(X)
+#undef X
+	};
+
+	return why[f];
+}
+
+/* ---- kernels ---- */
+
+#define BASE                                                                                                   \
+	FEATURE_TRAMPOLINE, FEATURE_KPROBE, FEATURE_FN_RETRANSMIT, FEATURE_FN_DIRECT, FEATURE_FN_RTX_SYNACK,   \
+		FEATURE_TP_RETRANSMIT, FEATURE_TP_SYNACK, FEATURE_TP_KFREE_SKB, FEATURE_TP_NET_DEV_QUEUE,      \
+		FEATURE_TP_SET_STATE, FEATURE_TP_RCV_SPACE, FEATURE_TP_DESTROY_SOCK, FEATURE_ITER_TASK_FILE,   \
+		FEATURE_CGROUP2
+
+static struct features kernel(const char *release, const enum feature *has, size_t count)
+{
+	struct features f = { .hz = 250, .cgroup2_path = "/sys/fs/cgroup" };
+
+	snprintf(f.release, sizeof(f.release), "%s", release);
+	for (size_t i = 0; i < count; i++)
+		f.has[has[i]] = true;
+	return f;
+}
+
+#define KERNEL(release, ...) \
+	kernel(release, (const enum feature[]){ __VA_ARGS__ }, ARRAY_SIZE(((const enum feature[]){ __VA_ARGS__ })))
+
+static struct features kernel_5_10(void)
+{
+	return KERNEL("5.10.0", BASE, FEATURE_ACCEPT_4_ARGS);
+}
+
+static struct features kernel_6_1(void)
+{
+	return KERNEL("6.1.0", BASE, FEATURE_ACCEPT_4_ARGS, FEATURE_TP_KFREE_REASON);
+}
+
+static struct features kernel_6_12(void)
+{
+	return KERNEL("6.12.0", BASE, FEATURE_ACCEPT_2_ARGS, FEATURE_TP_KFREE_REASON, FEATURE_TCX);
+}
+
+static struct features kernel_6_18_locked(void)
+{
+	struct features f = KERNEL("6.18.0", BASE, FEATURE_ACCEPT_2_ARGS, FEATURE_TP_KFREE_REASON, FEATURE_TCX,
+				   FEATURE_TP_RETRANSMIT_ERR);
+
+	f.has[FEATURE_TRAMPOLINE] = false;
+	return f;
+}
+
+/* ---- plans as text: "attempt=fexit synack=fexit ..." ---- */
+
+static const char *show(const struct plan *p)
+{
+	static const char *const names[] = {
+#define X(NAME, name, purpose) #name,
+		ROLES(X)
+#undef X
+	};
+	static char text[512];
+	size_t n = 0;
+
+	for (int r = 0; r < ROLE_COUNT; r++)
+		n += (size_t)snprintf(text + n, sizeof(text) - n, "%s%s=%s", r ? " " : "", names[r],
+				      p->role[r].chosen ? p->role[r].chosen->name : "none");
+	return text;
+}
+
+static void assert_plan(struct features f, const char *force, const char *want, uint32_t host_flags)
+{
+	struct plan p;
+
+	memset(&p, 0xa5, sizeof(p)); /* plan_make sets everything */
+	logged[0] = '\0';
+	assert_int_equal(plan_make(&p, &f, force), 0);
+	assert_string_equal(logged, "");
+	assert_string_equal(show(&p), want);
+	assert_int_equal(p.host_flags, host_flags);
+}
+
+static void assert_error(struct features f, const char *force, int err, const char *message)
+{
+	struct plan p;
+
+	logged[0] = '\0';
+	assert_int_equal(plan_make(&p, &f, force), err);
+	assert_string_equal(logged, message);
+}
+
+#define FULL (HOST_ENTRY_HOOKS | HOST_SEES_FAILURES | HOST_SEES_QUEUED | HOST_SEES_DROPS)
+#define LATE (HOST_SEES_FAILURES | HOST_SEES_QUEUED | HOST_SEES_DROPS)
+
+static void test_kernels(void **state)
+{
+	(void)state;
+	assert_plan(kernel_5_10(), NULL,
+		    "attempt=fexit synack=fexit tc=clsact queued=tracepoint drop=tracepoint connect=tracepoint"
+		    " accept=fexit-4-args receive=tracepoint forget=tracepoint scan=iterator", FULL);
+	assert_plan(kernel_6_1(), NULL,
+		    "attempt=fexit synack=fexit tc=clsact queued=tracepoint drop=tracepoint-reason connect=tracepoint"
+		    " accept=fexit-4-args receive=tracepoint forget=tracepoint scan=iterator", FULL);
+	assert_plan(kernel_6_12(), NULL,
+		    "attempt=fexit synack=fexit tc=tcx queued=tracepoint drop=tracepoint-reason connect=tracepoint"
+		    " accept=fexit receive=tracepoint forget=tracepoint scan=iterator", FULL);
+	assert_plan(kernel_6_18_locked(), NULL,
+		    "attempt=tracepoint-err synack=tracepoint tc=tcx queued=tracepoint drop=tracepoint-reason"
+		    " connect=tracepoint accept=search receive=tracepoint forget=tracepoint scan=iterator", LATE);
+}
+
+/* Each rung of the return code, from the best to the last. */
+static void test_attempt_ladder(void **state)
+{
+	static const struct {
+		const char *name;
+		enum feature missing; /* from here on */
+		uint32_t flags;
+	} rung[] = {
+		{ "attempt=fexit", FEATURE_COUNT, FULL },
+		{ "attempt=tracepoint-err", FEATURE_FN_DIRECT, LATE },
+		{ "attempt=sockops", FEATURE_TP_RETRANSMIT_ERR, HOST_SEES_QUEUED | HOST_SEES_DROPS },
+		{ "attempt=tracepoint", FEATURE_CGROUP2, HOST_SEES_QUEUED | HOST_SEES_DROPS },
+	};
+	struct features f = kernel_6_18_locked();
+	struct plan p;
+
+	(void)state;
+	f.has[FEATURE_TRAMPOLINE] = true;
+	for (size_t i = 0; i < ARRAY_SIZE(rung); i++) {
+		if (rung[i].missing != FEATURE_COUNT)
+			f.has[rung[i].missing] = false;
+		assert_int_equal(plan_make(&p, &f, NULL), 0);
+		assert_memory_equal(show(&p), rung[i].name, strlen(rung[i].name));
+		assert_int_equal(show(&p)[strlen(rung[i].name)], ' ');
+		assert_int_equal(p.host_flags, rung[i].flags);
+		assert_int_equal(p.role[ROLE_ATTEMPT].passed_count, i < 2 ? i : i + 1); /* kprobe lies between */
+	}
+	/* Without trampolines, before 6.17. */
+	f = kernel_6_1();
+	f.has[FEATURE_TRAMPOLINE] = false;
+	assert_int_equal(plan_make(&p, &f, NULL), 0);
+	assert_string_equal(p.role[ROLE_ATTEMPT].chosen->name, "kprobe");
+	assert_int_equal(p.host_flags, FULL);
+	assert_string_equal(p.role[ROLE_ATTEMPT].passed[0].why, "the kernel refuses BPF trampolines (fentry/fexit)");
+	assert_string_equal(p.role[ROLE_ATTEMPT].passed[1].why, "its tracepoint has no err argument (Linux 6.17)");
+}
+
+static void test_nothing(void **state)
+{
+	struct features f = KERNEL("4.4", FEATURE_COUNT - 1);
+
+	(void)state;
+	f.has[FEATURE_COUNT - 1] = false;
+	assert_error(f, NULL, -ENOTSUP,
+		     "this kernel (4.4) shows no retransmissions: no tracepoint tcp:tcp_retransmit_skb");
+	/* Half of a candidate is none. */
+	f.has[FEATURE_TRAMPOLINE] = f.has[FEATURE_FN_RETRANSMIT] = true;
+	f.has[FEATURE_TP_RETRANSMIT_ERR] = f.has[FEATURE_CGROUP2] = f.has[FEATURE_KPROBE] = true;
+	assert_error(f, NULL, -ENOTSUP,
+		     "this kernel (4.4) shows no retransmissions: no tracepoint tcp:tcp_retransmit_skb");
+	/* The tracepoint alone is enough; all else is extra. */
+	f = KERNEL("5.8", FEATURE_TP_RETRANSMIT);
+	assert_plan(f, NULL,
+		    "attempt=tracepoint synack=none tc=clsact queued=none drop=none connect=none accept=search"
+		    " receive=none forget=none scan=search", 0);
+}
+
+static void test_force(void **state)
+{
+	(void)state;
+	assert_plan(kernel_6_12(), "attempt=kprobe,tc=clsact",
+		    "attempt=kprobe synack=fexit tc=clsact queued=tracepoint drop=tracepoint-reason connect=tracepoint"
+		    " accept=fexit receive=tracepoint forget=tracepoint scan=iterator", FULL);
+	assert_plan(kernel_6_12(), "drop=none,queued=none,accept=search",
+		    "attempt=fexit synack=fexit tc=tcx queued=none drop=none connect=tracepoint"
+		    " accept=search receive=tracepoint forget=tracepoint scan=iterator",
+		    HOST_ENTRY_HOOKS | HOST_SEES_FAILURES);
+	assert_plan(kernel_6_12(), "drop=tracepoint",
+		    "attempt=fexit synack=fexit tc=tcx queued=tracepoint drop=tracepoint connect=tracepoint"
+		    " accept=fexit receive=tracepoint forget=tracepoint scan=iterator", FULL);
+	assert_plan(kernel_6_12(), "",
+		    "attempt=fexit synack=fexit tc=tcx queued=tracepoint drop=tracepoint-reason connect=tracepoint"
+		    " accept=fexit receive=tracepoint forget=tracepoint scan=iterator", FULL);
+	assert_error(kernel_6_12(), "attempt=none", -ENOTSUP,
+		     "this kernel (6.12.0) shows no retransmissions: no tracepoint tcp:tcp_retransmit_skb");
+}
+
+static void test_bad_force(void **state)
+{
+	(void)state;
+	assert_error(kernel_6_1(), "tc=tcx", -EINVAL, "--force: tc=tcx: no tcx (Linux 6.6)");
+	assert_error(kernel_6_1(), "queued=tracepoint,attempt=tracepoint-err", -EINVAL,
+		     "--force: attempt=tracepoint-err: its tracepoint has no err argument (Linux 6.17)");
+	assert_error(kernel_6_1(), "attempt=magic", -EINVAL, "--force: attempt has no candidate 'magic'");
+	assert_error(kernel_6_1(), "attempt=fexi", -EINVAL, "--force: attempt has no candidate 'fexi'");
+	assert_error(kernel_6_1(), "attempt=fexit2", -EINVAL, "--force: attempt has no candidate 'fexit2'");
+	assert_error(kernel_6_1(), "attempt=", -EINVAL, "--force: attempt has no candidate ''");
+	assert_error(kernel_6_1(), "attempt", -EINVAL, "--force: 'attempt' is not ROLE=CANDIDATE");
+	assert_error(kernel_6_1(), "attempts=fexit", -EINVAL, "--force: 'attempts=fexit' is not ROLE=CANDIDATE");
+	assert_error(kernel_6_1(), "attempt=fexit,x=y", -EINVAL, "--force: 'x=y' is not ROLE=CANDIDATE");
+	assert_error(kernel_6_1(), "attempt=fexit,", 0, "");
+	assert_error(kernel_6_1(), ",", -EINVAL, "--force: '' is not ROLE=CANDIDATE");
+}
+
+/* A better one that was passed over has its reason, also if only the user's wish is against it. */
+static void test_passed(void **state)
+{
+	struct features f = kernel_6_12();
+	struct plan p;
+
+	(void)state;
+	assert_int_equal(plan_make(&p, &f, "attempt=tracepoint"), 0);
+	assert_int_equal(p.role[ROLE_ATTEMPT].passed_count, 4);
+	for (unsigned int i = 0; i < 4; i++)
+		assert_string_equal(p.role[ROLE_ATTEMPT].passed[i].why, "another was forced");
+	assert_string_equal(p.role[ROLE_ATTEMPT].passed[2].candidate->name, "kprobe");
+	assert_int_equal(p.role[ROLE_TC].passed_count, 0);
+}
+
+/* Every candidate names a program, or says what is done instead; its needs end. */
+static void test_table(void **state)
+{
+	struct features f;
+	struct plan p;
+
+	(void)state;
+	memset(&f, 0, sizeof(f));
+	for (int i = 0; i < FEATURE_COUNT; i++)
+		f.has[i] = true;
+	assert_int_equal(plan_make(&p, &f, NULL), 0);
+	for (int r = 0; r < ROLE_COUNT; r++) {
+		const struct candidate *best = p.role[r].chosen;
+
+		assert_non_null(best);
+		assert_int_equal(best->role, r);
+		assert_int_equal(p.role[r].passed_count, 0);
+		assert_non_null(best->programs[0]);
+		assert_null(best->unseen);
+	}
+}
+
+static void test_print(void **state)
+{
+	struct features f = kernel_6_18_locked();
+	struct strbuf out = {};
+	struct plan p;
+
+	(void)state;
+	f.has[FEATURE_TP_RCV_SPACE] = false;
+	strcpy(f.release, "6.18.0-\033[31m");
+	assert_int_equal(plan_make(&p, &f, NULL), 0);
+	plan_print(&p, &f, &out);
+	assert_string_equal(
+		out.data,
+		"kernel: 6.18.0-\\x1b[31m\n"
+		"attempt: tracepoint-err  (retransmissions and their return code)\n"
+		"    not fexit: the kernel refuses BPF trampolines (fentry/fexit)\n"
+		"synack: tracepoint  (SYN-ACK retransmissions)\n"
+		"    not fexit: the kernel refuses BPF trampolines (fentry/fexit)\n"
+		"    not seen: SYN-ACK retransmissions that failed on this host; TC verdicts of SYN-ACKs\n"
+		"tc: tcx  (what TC egress sees of a retransmission)\n"
+		"queued: tracepoint  (whether a copy was handed to its device)\n"
+		"drop: tracepoint-reason  (why and where a copy was dropped)\n"
+		"connect: tracepoint  (owner of a connecting or listening socket)\n"
+		"accept: search  (owner of an accepted socket)\n"
+		"    not fexit: the kernel refuses BPF trampolines (fentry/fexit)\n"
+		"    not fexit-4-args: the kernel refuses BPF trampolines (fentry/fexit)\n"
+		"    not seen: nothing, but a socket that never received is searched in /proc\n"
+		"receive: none  (owner of a receiving socket)\n"
+		"    not tracepoint: no tracepoint tcp:tcp_rcv_space_adjust\n"
+		"    not seen: owner of a receiving socket\n"
+		"forget: tracepoint  (end of a socket)\n"
+		"scan: iterator  (owners of sockets older than rebpf)\n");
+	strbuf_free(&out);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_kernels),
+		cmocka_unit_test(test_attempt_ladder),
+		cmocka_unit_test(test_nothing),
+		cmocka_unit_test(test_force),
+		cmocka_unit_test(test_bad_force),
+		cmocka_unit_test(test_passed),
+		cmocka_unit_test(test_table),
+		cmocka_unit_test(test_print),
+	};
+
+	return cmocka_run_group_tests_name("plan", tests, NULL, NULL);
+}
