@@ -93,8 +93,8 @@ static int find_lowest(void *ctx, const char *kind, const char *name, uint32_t h
 }
 
 /*
- * The kernel gives the filter the priority before the lowest in use, so that it runs first, unless that is 1; the handle
- * is our pid, by which a later rebpf knows whether the filter's owner is still alive.
+ * The filter takes the priority before the lowest in use, so that it runs first, unless that is 1; the handle is our pid,
+ * by which a later rebpf knows whether the filter's owner is still alive.
  */
 static int attach_clsact(struct egress *e, struct attachment *a)
 {
@@ -107,16 +107,19 @@ static int attach_clsact(struct egress *e, struct attachment *a)
 	a->made_qdisc = !err;
 	if (err && err != -EEXIST)
 		return err;
+	err = netlink_for_each_filter(a->ifindex, CLSACT_EGRESS, find_lowest, &lowest);
+	if (err)
+		return err;
+	if (lowest == 1) {
+		e->incomplete = true;
+		log_warning("%s: a TC filter of priority 1 runs before ours: what it takes is not seen", a->ifname);
+	} else if (lowest != UINT32_MAX) {
+		opts.priority = lowest - 1;
+	}
 	err = bpf_tc_attach(&hook, &opts);
 	a->handle = opts.handle;
 	a->priority = opts.priority;
-	if (err || netlink_for_each_filter(a->ifindex, CLSACT_EGRESS, find_lowest, &lowest))
-		return err;
-	if (lowest < a->priority) {
-		e->incomplete = true;
-		log_warning("%s: a TC filter of priority %u runs before ours: what it takes is not seen", a->ifname, lowest);
-	}
-	return 0;
+	return err;
 }
 
 /*

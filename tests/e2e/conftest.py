@@ -67,7 +67,7 @@ class Shared:
         if self.rebpf and self.rebpf.process.poll() is not None:
             self.rebpf = None
         if not self.rebpf:
-            self.rebpf = tracer.Rebpf("-v")
+            self.rebpf = tracer.Rebpf()
         return self.rebpf
 
     def check(self):

@@ -89,7 +89,7 @@ class Rebpf:
                           lambda: "%r on stderr: %r" % (part, self.errors))[0]
 
     def story(self, events):
-        return (brief(events) or "  (none)") + "\nstderr: %r\nexit status: %r" % (self.errors[-25:], self.process.poll())
+        return (brief(events) or "  (none)") + "\nstderr: %r\nexit status: %r" % (self.errors[-5:], self.process.poll())
 
     def wait_exit(self, timeout=15):
         """Waits until it ends by itself; returns the exit status."""
