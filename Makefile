@@ -72,7 +72,7 @@ generate: $(B)/rebpf.skel.h
 
 # ---- the program ----
 
-$(B)/probes.o $(B)/ring.o $(B)/egress.o $(B)/counters.o $(B)/main.o: $(B)/rebpf.skel.h
+$(B)/probes.o: $(B)/rebpf.skel.h
 
 $(B)/%.o: src/%.c | $(DEPS_STAMP)
 	$(call msg,CC,$@)

@@ -2,6 +2,11 @@
 /* skb:kfree_skb: the fate of a copy whose attempt is under way. */
 #include "rebpf.bpf.h"
 
+static __always_inline bool skb_came_to_device(struct sk_buff *skb)
+{
+	return BPF_CORE_READ(skb, mac_header) != 0xffff;
+}
+
 static __always_inline void drop_emit(__u64 *ctx, struct sk_buff *skb, __u64 sk, __u64 p, const struct inflight *slot,
 				      const struct packet *pkt)
 {
@@ -16,6 +21,7 @@ static __always_inline void drop_emit(__u64 *ctx, struct sk_buff *skb, __u64 sk,
 		d->reason = (__u32)ctx[2];
 	d->hops = slot ? slot->hops : 0;
 	d->queued = slot ? slot->queued : 0;
+	d->at_device = skb_came_to_device(skb);
 	d->zero = 0;
 	__builtin_memset(d->stack, 0, sizeof(d->stack));
 	bpf_get_stack(ctx, d->stack, sizeof(d->stack), 0);
@@ -34,7 +40,7 @@ static __always_inline void drop_before_tc(__u64 *ctx, struct sk_buff *skb, stru
 	struct rec_flow flow;
 	struct sk_buff *p;
 
-	if (!sk_is_full(state) || BPF_CORE_READ(skb, mac_header) != 0xffff)
+	if (!sk_is_full(state) || skb_came_to_device(skb))
 		return;
 	if (BPF_CORE_READ_BITFIELD_PROBED(sk, sk_protocol) != IPPROTO_TCP)
 		return;

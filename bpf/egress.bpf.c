@@ -30,6 +30,7 @@ static __always_inline void tc_in_slot(struct inflight *slot, __u64 sk, struct s
 		if (!tcp || pkt.seq == pkt.end_seq || !seq_within(pkt.seq, slot->seq, slot->end_seq))
 			return;
 		slot->copy = (__u64)skb;
+		slot->stamp_ns = BPF_CORE_READ(skb, skb_mstamp_ns);
 	} else if (!tcp) {
 		pkt.seq = slot->seq;
 		pkt.end_seq = slot->end_seq;
@@ -83,7 +84,8 @@ static __always_inline struct inflight *tc_slot(struct __sk_buff *ctx, struct sk
 	if (shared.in_flight) {
 		*key = (__u64)BPF_CORE_READ(skb, sk);
 		open = *key ? bpf_map_lookup_elem(&slots, key) : NULL;
-		if (open && (cfg.has_entry || open->copy == (__u64)skb))
+		if (open && (cfg.has_entry || (open->copy == (__u64)skb &&
+					       open->stamp_ns == BPF_CORE_READ(skb, skb_mstamp_ns))))
 			return open;
 	}
 	if (cfg.has_entry || !tc_recognise(ctx, &s))
@@ -124,7 +126,10 @@ static __always_inline bool queued_is_copy(const struct inflight *open, struct s
 
 	if (open->copy)
 		return open->copy == (__u64)skb;
-	return packet_read(&pkt, skb) && pkt.seq != pkt.end_seq && seq_within(pkt.seq, open->seq, open->end_seq);
+	/* Unreadable (IPsec): it may be the copy, and TC did not recognise it either. */
+	if (!packet_read(&pkt, skb))
+		return true;
+	return pkt.seq != pkt.end_seq && seq_within(pkt.seq, open->seq, open->end_seq);
 }
 
 SEC("?tp_btf/net_dev_queue")

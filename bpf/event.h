@@ -87,11 +87,9 @@ enum rtx_hook {
 };
 
 /* rec_rtx_entry.bits */
-#define RTX_BIT_LATE 0x01        /* read at the end of the call, after restamping and trimming */
-#define RTX_BIT_FRTO 0x02        /* tcp_sock.frto */
-#define RTX_BIT_SYN_DATA 0x04    /* tcp_sock.syn_data: a fast open SYN carried data */
-#define RTX_BIT_IN_TASK 0x08     /* not in interrupt: task_* is who called */
-#define RTX_BIT_STILL_QUEUED 0x10 /* the previous copy is still in this host's queues (-EBUSY follows) */
+#define RTX_BIT_LATE 0x01     /* read at the end of the call, after restamping and trimming */
+#define RTX_BIT_FRTO 0x02     /* tcp_sock.frto */
+#define RTX_BIT_SYN_DATA 0x04 /* tcp_sock.syn_data: a fast open SYN carried data */
 
 /*
  * RTX_ENTRY: an attempt to retransmit begins (or, RTX_BIT_LATE, has just ended).
@@ -174,6 +172,7 @@ struct rec_rtx_queued {
  * RTX_DROP: a copy was freed as a drop while its attempt was under way.
  * @reason: number in enum skb_drop_reason of the running kernel; see REASON. 0 where the kernel has none.
  * @hops:   how many TC hooks had seen this copy; @queued: it was handed to a device after the last of them.
+ * @at_device: it had come to a device (skb->mac_header is set at the head of __dev_queue_xmit).
  */
 struct rec_rtx_drop {
 	struct rec_header h;
@@ -182,7 +181,8 @@ struct rec_rtx_drop {
 	__u32 reason;
 	__u8 hops;
 	__u8 queued;
-	__u16 zero;
+	__u8 at_device;
+	__u8 zero;
 	__u64 stack[REBPF_STACK_DEPTH];
 };
 

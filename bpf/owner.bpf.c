@@ -6,15 +6,18 @@
  */
 #include "rebpf.bpf.h"
 
-/* Notes the current process as the owner of @sk, if it is not noted already. */
+#define PF_KTHREAD 0x00200000 /* include/linux/sched.h */
+
+/* Notes the current process as the owner of @sk, if it is not noted already. Kernel threads own nothing. */
 static __always_inline void owner_touch(struct sock *sk)
 {
+	struct task_struct *task = (void *)bpf_get_current_task();
 	__u32 tgid = bpf_get_current_pid_tgid() >> 32;
 	__u64 key = (__u64)sk;
 	struct rec_owner *known = bpf_map_lookup_elem(&owners, &key);
 	struct rec_owner o;
 
-	if (!tgid || (known && known->tgid == tgid))
+	if (!tgid || (known && known->tgid == tgid) || (BPF_CORE_READ(task, flags) & PF_KTHREAD))
 		return;
 	owner_from_current(&o);
 	bpf_map_update_elem(&owners, &key, &o, BPF_ANY);
@@ -32,11 +35,17 @@ int rebpf_connect(__u64 *ctx)
 	return 0;
 }
 
-/* recvmsg(): head of tcp_rcv_space_adjust, after data was copied to the process. */
+/*
+ * recvmsg(): head of tcp_rcv_space_adjust, after data was copied to the process. Stream parsers (kTLS, sockmap) call it
+ * from softirq, whoever runs: only a task that holds the socket's lock is its user.
+ */
 SEC("?tp_btf/tcp_rcv_space_adjust")
 int rebpf_receive(__u64 *ctx)
 {
-	owner_touch((void *)ctx[0]);
+	struct sock *sk = (void *)ctx[0];
+
+	if (BPF_CORE_READ(sk, sk_lock.owned))
+		owner_touch(sk);
 	return 0;
 }
 

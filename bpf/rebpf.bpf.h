@@ -35,8 +35,9 @@ struct ring_control {
  * overwritten by another socket's timer in a nested softirq.
  */
 struct inflight {
-	__u64 skb;  /* P */
-	__u64 copy; /* C, once TC has seen it */
+	__u64 skb;      /* P */
+	__u64 copy;     /* C, once TC has seen it */
+	__u64 stamp_ns; /* departure time of C: without entry hooks a slot may be stale, and C used again */
 	__u32 seq;
 	__u32 end_seq;
 	__u32 total_retrans;

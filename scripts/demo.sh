@@ -6,7 +6,7 @@
 set -eu
 
 rebpf=${1:-build/rebpf}
-client=rebpf-demo-c$$ server=rebpf-demo-s$$ dir=
+client=rebpf-demo-c$$ server=rebpf-demo-s$$
 in_client=(nsenter --net="/run/netns/$client" --)
 in_server=(nsenter --net="/run/netns/$server" --)
 pids=()
@@ -17,7 +17,6 @@ cleanup() {
 	wait 2>/dev/null || true
 	ip netns del "$client" 2>/dev/null || true
 	ip netns del "$server" 2>/dev/null || true
-	[ -z "$dir" ] || rm -rf "$dir"
 }
 
 die() {
@@ -30,7 +29,7 @@ sweep() {
 	local path pid
 	for path in /run/netns/rebpf-demo-[cs]*; do
 		pid=${path##*-[cs]}
-		[ ! -e "$path" ] || [ -e "/proc/$pid" ] || ip netns del "${path##*/}"
+		[ ! -e "$path" ] || [ -e "/proc/$pid" ] || ip netns del "${path##*/}" || true
 	done
 }
 
@@ -46,30 +45,10 @@ make_network() {
 	tc -n "$server" qdisc add dev veth0 root netem delay 10ms 2>/dev/null || true
 }
 
-# Returns once rebpf has said that it is ready; its messages go on to stderr.
-start_rebpf() {
-	local line
-	mkfifo "$dir/messages"
-	"${in_client[@]}" "$rebpf" -d 15 -P 5201 --netns "$client" 2> "$dir/messages" &
-	tracer=$!
-	pids+=("$tracer")
-	exec 3< "$dir/messages"
-	while IFS= read -r -t 30 line <&3; do
-		echo "$line" >&2
-		case $line in "rebpf: ready"*)
-			cat <&3 >&2 &
-			return
-			;;
-		esac
-	done
-	die "rebpf did not start"
-}
-
 # One connection that sends 500 bytes every 25 ms; both ends give up by themselves after 20 s.
-start_traffic() {
+start_server() {
 	local line
-	mkfifo "$dir/listening"
-	"${in_server[@]}" python3 -c '
+	exec 4< <(exec "${in_server[@]}" python3 -c '
 import socket, signal
 signal.alarm(20)
 s = socket.create_server(("10.99.0.2", 5201))
@@ -77,9 +56,12 @@ print("listening", flush=True)
 c, _ = s.accept()
 while c.recv(65536):
     pass
-' > "$dir/listening" &
+')
 	pids+=($!)
-	read -r -t 30 line < "$dir/listening" || die "the server did not start"
+	read -r -t 30 line <&4 || die "the server did not start"
+}
+
+start_client() {
 	"${in_client[@]}" python3 -c '
 import socket, signal, time
 signal.alarm(20)
@@ -91,12 +73,31 @@ while True:
 	pids+=($!)
 }
 
+# Returns once rebpf has said that it is ready; its messages go on to stderr.
+start_rebpf() {
+	local line
+	exec 5>&1 6< <(exec "${in_client[@]}" "$rebpf" -d 15 -P 5201 --netns "$client" 2>&1 >&5 5>&-)
+	tracer=$!
+	pids+=("$tracer")
+	exec 5>&-
+	while IFS= read -r -t 30 line <&6; do
+		echo "$line" >&2
+		case $line in "rebpf: ready"*)
+			cat <&6 >&2 &
+			messages=$!
+			return
+			;;
+		esac
+	done
+	die "rebpf did not start"
+}
+
 say() { echo "# $*" >&2; }
 
 pause() { # SECONDS; ends the demo if rebpf has ended
 	sleep "$1" &
 	wait $! || true
-	kill -0 "$tracer" 2>/dev/null || exit 0
+	kill -0 "$tracer" 2>/dev/null || { wait "$tracer"; exit; }
 }
 
 # What is lost on the way is lost at the receiver's firewall: this side cannot see it.
@@ -122,14 +123,14 @@ done
 trap cleanup EXIT
 trap 'exit 130' INT
 trap 'exit 143' TERM HUP
-dir=$(mktemp -d)
 sweep
 make_network
+start_server
 start_rebpf
-start_traffic
+start_client
 
-say "1. The network loses 1 packet of 16, after it has left this host: each new copy is sent."
-lose numgen inc mod 16 == 15
+say "1. The network loses 1 packet of 10, after it has left this host: each new copy is sent."
+lose numgen inc mod 10 == 9
 pause 1.2
 lose_none
 
@@ -166,4 +167,4 @@ tc -n "$client" qdisc replace dev veth0 root tbf rate 4kbit burst 1600 limit 100
 pause 1.3
 
 kill "$tracer" 2>/dev/null || true
-wait # for its last messages
+wait "$tracer" "$messages" || true

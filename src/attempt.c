@@ -5,9 +5,11 @@
 
 bool attempt_is_own_copy(const struct attempt *a, const struct rec_copy *c)
 {
-	/* Between an entry and an exit there is no other. Else the stamps must agree, unless the path clears them. */
+	/* During the call an older copy may be freed too (by a qdisc that drops at its head): it has the old stamp. */
 	if (a->has_entry && !(a->entry.bits & RTX_BIT_LATE))
-		return true;
+		return !(a->has_exit && c->stamp_ns && c->stamp_ns == a->entry.stamp_ns &&
+			 a->entry.stamp_ns != a->exit.stamp_ns);
+	/* Without an entry hook the stamps must agree, unless the path clears them. */
 	return !a->has_exit || !c->stamp_ns || !a->exit.stamp_ns || c->stamp_ns == a->exit.stamp_ns;
 }
 
@@ -15,6 +17,12 @@ bool attempt_is_own_copy(const struct attempt *a, const struct rec_copy *c)
 static bool hooks_see_all(const struct attempt_context *ctx)
 {
 	return (ctx->host_flags & HOST_SEES_QUEUED) && (ctx->host_flags & HOST_SEES_DROPS);
+}
+
+/* With the slot open during the whole call, neither TC nor a device had the copy. */
+static bool is_never_seen(const struct attempt *a)
+{
+	return a->has_entry && !(a->entry.bits & RTX_BIT_LATE) && !a->hop_count && !a->queued_unwatched;
 }
 
 enum rtx_outcome attempt_outcome(const struct attempt *a, const struct attempt_context *ctx)
@@ -30,6 +38,9 @@ enum rtx_outcome attempt_outcome(const struct attempt *a, const struct attempt_c
 	/* Seen by TC, then neither dropped nor handed on. */
 	if (last && !last->queued && hooks_see_all(ctx))
 		return ctx->hooks_missed ? RTX_OUTCOME_UNKNOWN : RTX_OUTCOME_STOLEN;
+	/* Handed to no device that we could see: taken by a program before ours, or waiting for a neighbour's address. */
+	if (is_never_seen(a) && hooks_see_all(ctx))
+		return RTX_OUTCOME_UNKNOWN;
 	return ctx->records_lost ? RTX_OUTCOME_UNKNOWN : RTX_OUTCOME_SENT;
 }
 
@@ -75,30 +86,34 @@ static void tc_verdict_of_hop(const struct attempt *a, const struct attempt_cont
 	}
 }
 
-/* Dropped by TC before our hook came to see it (clsact: an earlier filter). */
-static bool is_shot_before_us(const struct attempt *a, const struct attempt_context *ctx)
+/*
+ * Dropped by TC on a device where our hook had not seen it: an earlier filter shot it (clsact), or a program on a lower
+ * device. Kernels without reasons (before 5.17) free nothing else between coming to a device and leaving TC.
+ */
+static bool is_shot_elsewhere(const struct attempt *a, const struct attempt_context *ctx)
 {
-	return a->drop_count && !a->hop_count && a->drop[0].c.ifindex && ctx->has_reasons &&
-	       !strcmp(ctx->drop_reason, "TC_EGRESS");
+	const struct rec_rtx_drop *d = &a->drop[0];
+
+	if (!a->drop_count || !d->at_device)
+		return false;
+	if (a->hop_count && a->hop[a->hop_count - 1].tc.c.ifindex == d->c.ifindex)
+		return false;
+	if (!ctx->has_reasons)
+		return !d->queued && (ctx->host_flags & HOST_SEES_QUEUED);
+	return !strcmp(ctx->drop_reason, "TC_EGRESS");
 }
 
 /*
- * Can "TC did not see it" be said? Only if it certainly would have: the attempt never came to a device, or every device
- * of the namespace is watched and none took the copy.
+ * Can "TC did not see it" be said? Only if the attempt ended before it came to a device. Silence alone proves nothing:
+ * another program may have been put before ours meanwhile.
  */
-static bool is_absence_proven(const struct attempt *a, const struct attempt_context *ctx)
+static bool is_absence_proven(const struct attempt *a)
 {
 	if (a->queued_unwatched)
 		return false;
 	if (a->has_exit && a->exit.reached == RTX_REFUSED && a->exit.hook != RTX_HOOK_SYNACK)
 		return true;
-	if (a->drop_count && !a->drop[0].hops && !a->drop[0].queued && !a->drop[0].c.ifindex)
-		return true;
-	/* A dropped copy may have a device already, set by routing before TC (netfilter POSTROUTING). */
-	if (a->drop_count && !a->drop[0].hops && !a->drop[0].queued && ctx->netns_watched)
-		return true;
-	return ctx->netns_watched && (ctx->host_flags & HOST_SEES_QUEUED) && !ctx->hooks_missed && a->has_entry &&
-	       !(a->entry.bits & RTX_BIT_LATE);
+	return a->drop_count && !a->drop[0].hops && !a->drop[0].at_device;
 }
 
 void attempt_tc(const struct attempt *a, const struct attempt_context *ctx, struct ev_retransmit *ev)
@@ -111,7 +126,7 @@ void attempt_tc(const struct attempt *a, const struct attempt_context *ctx, stru
 		out->skb = a->hop[i].tc.c.copy;
 		tc_verdict_of_hop(a, ctx, i, out);
 	}
-	if (is_shot_before_us(a, ctx)) {
+	if (is_shot_elsewhere(a, ctx)) {
 		struct ev_tc_hop *out = &ev->tc[ev->tc_count++];
 
 		memcpy(out->ifname, a->drop[0].c.ifname, sizeof(out->ifname));
@@ -119,5 +134,5 @@ void attempt_tc(const struct attempt *a, const struct attempt_context *ctx, stru
 		out->verdict = TC_VERDICT_SHOT;
 		out->by = TC_BY_OTHER;
 	}
-	ev->tc_observed = ev->tc_count || is_absence_proven(a, ctx);
+	ev->tc_observed = ev->tc_count || is_absence_proven(a);
 }

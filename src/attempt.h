@@ -25,10 +25,9 @@ struct attempt {
 	struct rec_rtx_drop drop[ATTEMPT_MAX_DROPS];
 };
 
-/* What holds for the host and namespace in which the attempt happened. */
+/* What holds for the host on which the attempt happened. */
 struct attempt_context {
 	uint32_t host_flags; /* HOST_* */
-	bool netns_watched;  /* every device of it has the classifier */
 	bool has_reasons;    /* this kernel names drop reasons */
 	bool hooks_missed;   /* a hook may have missed a copy: its silence proves nothing */
 	bool records_lost;   /* so may records of this flow that were lost; implies hooks_missed */

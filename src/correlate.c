@@ -12,7 +12,6 @@
 
 #define BUCKETS 4096              /* a power of two */
 #define OPEN_MAX_NS (10 * NSEC_PER_SEC) /* an attempt takes microseconds: its end was lost */
-#define MAX_NETNS 4096
 #define MAX_MISSED 16                   /* namespaces a tick; the others get their turn at the next */
 #define ERRNO_BUSY 16             /* EBUSY of the recording kernel; the same on every architecture we build for */
 #define EVER_RETRANS 0x80         /* TCPCB_EVER_RETRANS, include/net/tcp.h: the same from 5.10 to 7.3 */
@@ -25,11 +24,6 @@ struct open {
 
 struct open_list {
 	struct open *oldest, *newest;
-};
-
-struct netns_state {
-	uint32_t inum;
-	bool watched;
 };
 
 struct owner_note {
@@ -57,8 +51,6 @@ struct correlate {
 	uint64_t lost_until_ns[REBPF_FLOW_BUCKETS]; /* the same of records that found no room in the ring */
 	uint64_t clock_offset; /* wall - mono, modulo 2^64 */
 	uint64_t first_ns, last_ns;
-	struct netns_state netns[MAX_NETNS];
-	unsigned int netns_count;
 	struct owner_note owner; /* the OWNER record that precedes an entry */
 	struct missed missed[MAX_MISSED];
 	unsigned int missed_count;
@@ -148,14 +140,6 @@ static struct open *begin(struct correlate *c, uint64_t sk, uint64_t skb, uint64
 
 /* ---- an event from a finished attempt ---- */
 
-static bool is_watched(const struct correlate *c, uint32_t netns)
-{
-	for (unsigned int i = 0; i < c->netns_count; i++)
-		if (c->netns[i].inum == netns)
-			return c->netns[i].watched;
-	return false;
-}
-
 static void fill_segment(struct ev_retransmit *ev, const struct attempt *a)
 {
 	const struct rec_rtx_entry *e = &a->entry;
@@ -234,7 +218,6 @@ static void emit(struct correlate *c, struct attempt *a)
 	struct ev_retransmit *ev = &event.retransmit;
 	struct attempt_context ctx = {
 		.host_flags = c->host_flags,
-		.netns_watched = is_watched(c, a->entry.flow.netns),
 		.has_reasons = c->has_reasons,
 		.records_lost = a->begin_ns <= c->lost_until_ns[flow_bucket(a->sk) % REBPF_FLOW_BUCKETS],
 		.drop_reason = ev->drop.reason,
@@ -285,9 +268,15 @@ static void take_entry(struct correlate *c, const struct rec_rtx_entry *e)
 	o->a.has_entry = true;
 	o->a.entry = *e;
 	o->a.skb = e->skb;
-	if (c->owner.sk == e->flow.sk && c->owner.owner.tgid)
+	if (c->owner.sk == e->flow.sk)
 		o->a.entry.owner = c->owner.owner;
 	c->owner.sk = 0;
+}
+
+/* By how much @b left later than @a; 0 also if either has lost its stamp. */
+static int64_t copy_age(const struct rec_copy *a, const struct rec_copy *b)
+{
+	return a->stamp_ns && b->stamp_ns ? (int64_t)(b->stamp_ns - a->stamp_ns) : 0;
 }
 
 /*
@@ -297,11 +286,13 @@ static void take_entry(struct correlate *c, const struct rec_rtx_entry *e)
 static struct open *open_for_copy(struct correlate *c, const struct rec_copy *copy, uint64_t ts_ns)
 {
 	struct open *o = find(c, copy->sk);
-	uint64_t stamp;
+	int64_t newer;
 
 	if (o && !o->a.has_entry && (o->a.hop_count || o->a.drop_count)) {
-		stamp = o->a.hop_count ? o->a.hop[0].tc.c.stamp_ns : o->a.drop[0].c.stamp_ns;
-		if (stamp && copy->stamp_ns && stamp != copy->stamp_ns) {
+		newer = copy_age(o->a.hop_count ? &o->a.hop[0].tc.c : &o->a.drop[0].c, copy);
+		if (newer < 0)
+			return NULL; /* freed late, while its successor is under way */
+		if (newer > 0) {
 			abandon(c, o);
 			o = NULL;
 		}
@@ -433,19 +424,6 @@ static void take_tick(struct correlate *c, const struct rec_tick *t)
 		abandon(c, c->open.oldest);
 }
 
-static void take_netns(struct correlate *c, const struct rec_netns *n)
-{
-	for (unsigned int i = 0; i < c->netns_count; i++) {
-		if (c->netns[i].inum == n->netns) {
-			c->netns[i].watched = n->watched;
-			return;
-		}
-	}
-	/* One that does not fit counts as not watched, which claims nothing. */
-	if (c->netns_count < MAX_NETNS)
-		c->netns[c->netns_count++] = (struct netns_state){ n->netns, n->watched };
-}
-
 static void take_loss(struct correlate *c, const struct rec_loss *l)
 {
 	if (l->ring >= RING_COUNT)
@@ -494,9 +472,6 @@ void correlate_record(struct correlate *c, const union record *r)
 		break;
 	case REC_OWNER:
 		c->owner = (struct owner_note){ r->rec_owner_found.sk, r->rec_owner_found.owner };
-		break;
-	case REC_NETNS:
-		take_netns(c, &r->rec_netns);
 		break;
 	case REC_LOSS:
 		take_loss(c, &r->rec_loss);

@@ -14,6 +14,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "heartbeat.h"
 #include "log.h"
 #include "netlink.h"
 #include "netns.h"
@@ -35,7 +36,8 @@ struct attachment {
 	int link_fd; /* tcx; -1: clsact */
 	uint32_t handle, priority;
 	bool made_qdisc;
-	bool seen; /* mark of the current pass over the interfaces */
+	bool hidden; /* another filter runs before ours, and there is no room before it */
+	bool seen;   /* mark of the current pass over the interfaces */
 	char ifname[REBPF_IFNAME_LEN];
 };
 
@@ -54,6 +56,9 @@ struct egress {
 	int monitor_fd;
 	uint32_t netns; /* the one that the thread is in */
 	bool incomplete; /* an interface of the current pass could not be attached */
+	struct attachment *sweeping;
+	uint32_t judged_id; /* the last program id that was judged */
+	bool judged_orphan;
 };
 
 static bool is_wanted_ifname(const struct options *o, const char *name)
@@ -80,46 +85,6 @@ static int attach_tcx(struct egress *e, struct attachment *a)
 
 	a->link_fd = bpf_link_create(e->config.prog_fd, a->ifindex, TCX_EGRESS, &opts);
 	return a->link_fd < 0 ? -errno : 0;
-}
-
-static int find_lowest(void *ctx, const char *kind, const char *name, uint32_t handle, uint32_t priority)
-{
-	uint32_t *lowest = ctx;
-
-	(void)kind, (void)name, (void)handle;
-	if (priority < *lowest)
-		*lowest = priority;
-	return 0;
-}
-
-/*
- * The filter takes the priority before the lowest in use, so that it runs first, unless that is 1; the handle is our pid,
- * by which a later rebpf knows whether the filter's owner is still alive.
- */
-static int attach_clsact(struct egress *e, struct attachment *a)
-{
-	LIBBPF_OPTS(bpf_tc_hook, hook, .ifindex = a->ifindex, .attach_point = BPF_TC_EGRESS);
-	LIBBPF_OPTS(bpf_tc_opts, opts, .prog_fd = e->config.prog_fd, .handle = (uint32_t)getpid());
-	int err = bpf_tc_hook_create(&hook);
-	uint32_t lowest = UINT32_MAX;
-
-	a->link_fd = -1;
-	a->made_qdisc = !err;
-	if (err && err != -EEXIST)
-		return err;
-	err = netlink_for_each_filter(a->ifindex, CLSACT_EGRESS, find_lowest, &lowest);
-	if (err)
-		return err;
-	if (lowest == 1) {
-		e->incomplete = true;
-		log_warning("%s: a TC filter of priority 1 runs before ours: what it takes is not seen", a->ifname);
-	} else if (lowest != UINT32_MAX) {
-		opts.priority = lowest - 1;
-	}
-	err = bpf_tc_attach(&hook, &opts);
-	a->handle = opts.handle;
-	a->priority = opts.priority;
-	return err;
 }
 
 /*
@@ -156,7 +121,9 @@ static void detach(struct attachment *a)
 		close(a->link_fd);
 		return;
 	}
-	bpf_tc_detach(&hook, &opts);
+	/* Not ours if it is gone: the numbers of its device and namespace may be another's by now. */
+	if (a->priority && (!is_alive(a) || bpf_tc_detach(&hook, &opts)))
+		return;
 	if (!a->made_qdisc || netlink_for_each_filter(a->ifindex, CLSACT_EGRESS, count_filter, &others) ||
 	    netlink_for_each_filter(a->ifindex, CLSACT_INGRESS, count_filter, &others) || others)
 		return;
@@ -164,40 +131,104 @@ static void detach(struct attachment *a)
 	bpf_tc_hook_destroy(&hook);
 }
 
+static int find_lowest(void *ctx, const char *kind, const char *name, uint32_t handle, uint32_t priority)
+{
+	uint32_t *lowest = ctx;
+
+	(void)kind, (void)name, (void)handle;
+	if (priority < *lowest)
+		*lowest = priority;
+	return 0;
+}
+
+/*
+ * The filter takes the priority before the lowest in use, so that it runs first, unless that is 1; the handle is our pid,
+ * by which a later rebpf knows whether the filter's owner is still alive.
+ */
+static int attach_clsact(struct egress *e, struct attachment *a)
+{
+	LIBBPF_OPTS(bpf_tc_hook, hook, .ifindex = a->ifindex, .attach_point = BPF_TC_EGRESS);
+	LIBBPF_OPTS(bpf_tc_opts, opts, .prog_fd = e->config.prog_fd, .handle = (uint32_t)getpid());
+	uint32_t lowest = UINT32_MAX;
+	int err = bpf_tc_hook_create(&hook);
+
+	a->link_fd = -1;
+	a->made_qdisc |= !err;
+	if (err && err != -EEXIST)
+		return err;
+	err = netlink_for_each_filter(a->ifindex, CLSACT_EGRESS, find_lowest, &lowest);
+	if (err)
+		return err;
+	a->hidden = lowest == 1;
+	if (a->hidden)
+		log_warning("%s: a TC filter of priority 1 runs before ours: what it takes is not seen", a->ifname);
+	else if (lowest != UINT32_MAX)
+		opts.priority = lowest - 1;
+	err = bpf_tc_attach(&hook, &opts);
+	a->handle = opts.handle;
+	a->priority = opts.priority;
+	if (err)
+		detach(a);
+	return err;
+}
+
 /* ---- filters that a killed rebpf left behind ---- */
 
-struct stale {
-	int ifindex;
-};
-
-static bool is_rebpf_alive(uint32_t pid)
+/*
+ * Is somebody still behind this filter? Its heartbeat stops with the process, whatever the process is called and whatever
+ * pid namespace it is in. libbpf puts the program's id into the filter's name: "rebpf_tc_egress:[123]".
+ */
+static bool is_orphan(struct egress *e, const char *name)
 {
-	char path[64], *comm = NULL;
-	size_t len;
-	bool alive;
+	const char *bracket = strchr(name, '[');
+	uint32_t id = bracket ? (uint32_t)strtoul(bracket + 1, NULL, 10) : 0;
 
-	snprintf(path, sizeof(path), "/proc/%u/comm", pid);
-	if (read_file(path, &comm, &len))
+	if (!id)
 		return false;
-	alive = !strcmp(comm, "rebpf\n");
-	free(comm);
-	return alive;
+	if (id != e->judged_id) {
+		e->judged_id = id;
+		e->judged_orphan = heartbeat_has_stopped(id);
+	}
+	return e->judged_orphan;
 }
 
 static int sweep_filter(void *ctx, const char *kind, const char *name, uint32_t handle, uint32_t priority)
 {
-	struct stale *s = ctx;
-	LIBBPF_OPTS(bpf_tc_hook, hook, .ifindex = s->ifindex, .attach_point = BPF_TC_EGRESS);
+	struct egress *e = ctx;
+	LIBBPF_OPTS(bpf_tc_hook, hook, .ifindex = e->sweeping->ifindex, .attach_point = BPF_TC_EGRESS);
 	LIBBPF_OPTS(bpf_tc_opts, opts, .handle = handle, .priority = priority);
+	unsigned int others = 0;
 
-	if (strcmp(kind, "bpf") || strncmp(name, FILTER_NAME, strlen(FILTER_NAME)) || is_rebpf_alive(handle))
+	if (strcmp(kind, "bpf") || strncmp(name, FILTER_NAME, strlen(FILTER_NAME)) || !is_orphan(e, name) ||
+	    bpf_tc_detach(&hook, &opts))
 		return 0;
-	if (!bpf_tc_detach(&hook, &opts))
-		log_notice("removed the classifier that rebpf (pid %u, gone) left on interface %d", handle, s->ifindex);
+	log_notice("removed the classifier that a killed rebpf (pid %u) left on %s", handle, e->sweeping->ifname);
+	/* Nobody else uses the qdisc: it was made for that filter, and goes when ours does. */
+	if (!netlink_for_each_filter(e->sweeping->ifindex, CLSACT_EGRESS, count_filter, &others) &&
+	    !netlink_for_each_filter(e->sweeping->ifindex, CLSACT_INGRESS, count_filter, &others) && !others)
+		e->sweeping->made_qdisc = true;
 	return 0;
 }
 
 /* ---- the interfaces of the namespace that the thread is in ---- */
+
+/* A filter that came before ours since: ours moves before it, if there is room. */
+static void stay_first(struct egress *e, struct attachment *a)
+{
+	uint32_t lowest = UINT32_MAX;
+	struct attachment moved = *a;
+
+	if (a->link_fd >= 0 || a->hidden ||
+	    netlink_for_each_filter(a->ifindex, CLSACT_EGRESS, find_lowest, &lowest) || lowest >= a->priority)
+		return;
+	moved.priority = 0;
+	if (attach_clsact(e, &moved))
+		return;
+	/* Both are there for a moment; the slot takes a copy that is seen twice for the same hop. */
+	a->made_qdisc = false;
+	detach(a);
+	*a = moved;
+}
 
 /* Takes an attachment off the list; the last one takes its place. */
 static void forget_attachment(struct egress *e, struct attachment *a)
@@ -210,13 +241,14 @@ static void forget_attachment(struct egress *e, struct attachment *a)
 static int attach_link(void *ctx, int ifindex, const char *name)
 {
 	struct egress *e = ctx;
-	struct stale stale = { ifindex };
 	struct attachment a = { .netns = e->netns, .ifindex = ifindex, .seen = true }, *known, *grown;
 	int err;
 
 	known = find_attachment(e, e->netns, ifindex);
 	if (known && is_alive(known)) {
 		known->seen = true;
+		stay_first(e, known);
+		e->incomplete |= known->hidden;
 		return 0;
 	}
 	if (known)
@@ -231,8 +263,9 @@ static int attach_link(void *ctx, int ifindex, const char *name)
 		e->attached_cap = e->attached_cap * 2 + 16;
 	}
 	snprintf(a.ifname, sizeof(a.ifname), "%s", name);
+	e->sweeping = &a;
 	if (!e->config.tcx)
-		netlink_for_each_filter(ifindex, CLSACT_EGRESS, sweep_filter, &stale);
+		netlink_for_each_filter(ifindex, CLSACT_EGRESS, sweep_filter, e);
 	err = e->config.tcx ? attach_tcx(e, &a) : attach_clsact(e, &a);
 	if (err == -ENODEV)
 		return 0; /* gone meanwhile */
@@ -241,6 +274,7 @@ static int attach_link(void *ctx, int ifindex, const char *name)
 		log_warning("%s: cannot attach to TC egress: %s", name, strerror(-err));
 		return 0;
 	}
+	e->incomplete |= a.hidden;
 	e->attached[e->attached_count++] = a;
 	log_debug("attached to TC egress of %s (%s)", name, e->config.tcx ? "tcx" : "clsact");
 	return 0;
@@ -257,12 +291,14 @@ static void forget_unseen(struct egress *e)
 /* One pass over all interfaces. Returns whether every one has the classifier now. */
 static bool attach_all(struct egress *e)
 {
-	int err;
+	int err = -EINTR;
 
 	e->incomplete = false;
 	for (unsigned int i = 0; i < e->attached_count; i++)
 		e->attached[i].seen = e->attached[i].netns != e->netns;
-	err = netlink_for_each_link(attach_link, e);
+	/* Interrupted: the list changed meanwhile and may miss some. */
+	for (int tries = 0; tries < 3 && err == -EINTR; tries++)
+		err = netlink_for_each_link(attach_link, e);
 	if (err) {
 		log_warning("cannot list interfaces: %s", strerror(-err));
 		return false;
@@ -349,11 +385,14 @@ void egress_visit(struct egress *e, uint32_t netns, uint32_t hint_tgid, uint64_t
 	struct visit *v;
 	bool complete = false;
 
-	if (netns == e->config.own_netns)
-		return;
 	v = find_visit(e, netns);
 	if (!v || (v->at_ns && now_ns - v->at_ns < VISIT_INTERVAL_NS))
 		return;
+	if (netns == e->config.own_netns) {
+		v->at_ns = now_ns;
+		set_watched(e, v, attach_all(e));
+		return;
+	}
 	if (!v->at_ns) {
 		log_debug("following interfaces of network namespace %u", netns);
 		v->at_ns = now_ns;

@@ -39,9 +39,11 @@ struct live {
 	struct loop *loop;
 	unsigned int cpus;
 	uint32_t own_netns;
-	uint64_t known_symbol[KNOWN_SYMBOLS];
+	uint64_t known_symbol[KNOWN_SYMBOLS]; /* addresses that the stream has the names of */
+	uint64_t seen_location[KNOWN_SYMBOLS]; /* as the kernel gave them */
 	uint64_t lost_bucket[RING_COUNT][REBPF_FLOW_BUCKETS];
 	uint64_t lost[RING_COUNT];
+	uint64_t drained_ns; /* the rings were last read then */
 	uint64_t clock_offset, clock_at_ns, armed_ns, rate_at_ns, rate_produced, skipped_runs;
 	bool hinted;
 };
@@ -88,8 +90,10 @@ static void feed_clock(struct live *l, uint64_t now_ns)
 		return;
 	clock_pair(&mono, &wall);
 	change = wall - mono - l->clock_offset;
-	if (l->clock_at_ns && change < CLOCK_STEP_NS && -change < CLOCK_STEP_NS)
+	if (l->clock_at_ns && (change < CLOCK_STEP_NS || -change < CLOCK_STEP_NS)) {
+		l->clock_at_ns = now_ns;
 		return;
+	}
 	l->clock_at_ns = now_ns;
 	l->clock_offset = wall - mono;
 	FEED(l, REC_CLOCK, rec_clock, .mono_ns = mono, .wall_ns = wall);
@@ -115,9 +119,14 @@ static void on_netns(void *ctx, uint32_t netns, bool watched)
 	FEED(l, REC_NETNS, rec_netns, .netns = netns, .watched = watched);
 }
 
+static size_t symbol_slot(uint64_t addr)
+{
+	return (addr * 0x9e3779b97f4a7c15ULL >> 32) & (KNOWN_SYMBOLS - 1);
+}
+
 static void feed_symbol(struct live *l, uint64_t addr)
 {
-	uint64_t *known = &l->known_symbol[(addr * 0x9e3779b97f4a7c15ULL >> 32) & (KNOWN_SYMBOLS - 1)];
+	uint64_t *known = &l->known_symbol[symbol_slot(addr)];
 	struct rec_symbol rec = { .addr = addr };
 	const char *name, *module;
 	uint64_t offset;
@@ -162,11 +171,24 @@ static void prepare_entry(struct live *l, const struct rec_rtx_entry *e)
 {
 	struct rec_owner owner;
 
+	/* Not searched: what the hooks noted stands. Nobody holds it: then it is nobody's, whatever they noted. */
 	if (!l->owners || !e->flow.ino ||
-	    owner_find(l->owners, e->flow.ino, e->owner.tgid, clock_mono_ns(), &owner) != OWNER_FOUND ||
+	    owner_find(l->owners, e->flow.ino, e->owner.tgid, clock_mono_ns(), &owner) == OWNER_NOT_SEARCHED ||
 	    owner.tgid == e->owner.tgid)
 		return;
 	FEED(l, REC_OWNER, rec_owner_found, .sk = e->flow.sk, .ino = e->flow.ino, .owner = owner);
+}
+
+/* A place not seen before may be in a module that was loaded since, where another one's code was. */
+static void follow_modules(struct live *l, uint64_t location)
+{
+	uint64_t *seen = &l->seen_location[symbol_slot(location)];
+
+	if (*seen != location && symbols_follow_modules(l->symbols) > 0) {
+		memset(l->known_symbol, 0, sizeof(l->known_symbol));
+		memset(l->seen_location, 0, sizeof(l->seen_location));
+	}
+	*seen = location;
 }
 
 static void feed_drop(struct live *l, const void *data)
@@ -175,6 +197,7 @@ static void feed_drop(struct live *l, const void *data)
 	struct rec_rtx_drop d;
 
 	memcpy(&d, data, sizeof(d));
+	follow_modules(l, d.location);
 	memcpy(stack, d.stack, sizeof(stack));
 	d.location = symbols_skip_wrappers(l->symbols, d.location, stack, REBPF_STACK_DEPTH);
 	feed_symbol(l, d.location);
@@ -211,7 +234,7 @@ static void feed_tick(struct live *l, uint64_t until_ns, const struct counters *
 /* Reads all rings once within the budget, then says up to when they have been read. Returns how many records. */
 static size_t drain(struct live *l)
 {
-	uint64_t before_ns = clock_mono_ns(), since_ns = l->clock_at_ns;
+	uint64_t before_ns = clock_mono_ns();
 	struct counters counters;
 	size_t n = 0;
 
@@ -222,7 +245,8 @@ static size_t drain(struct live *l)
 	if (n)
 		l->skipped_runs = probes_skipped_runs(l->probes);
 	counters_read(l->shared, l->cpus, &counters);
-	feed_losses(l, &counters, since_ns);
+	feed_losses(l, &counters, l->drained_ns);
+	l->drained_ns = before_ns;
 	feed_tick(l, before_ns, &counters);
 	return n;
 }

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <signal.h>
 #include <stdlib.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include "feature.h"
@@ -129,12 +130,25 @@ static int replay(const struct options *o)
 	return err ? EXIT_RUNTIME : EXIT_OK;
 }
 
+/* Each interface takes a descriptor: the soft limit of 1,024 is for select(), which we do not use. */
+static void raise_descriptor_limit(void)
+{
+	struct rlimit limit;
+
+	if (getrlimit(RLIMIT_NOFILE, &limit))
+		return;
+	limit.rlim_cur = limit.rlim_max;
+	if (setrlimit(RLIMIT_NOFILE, &limit))
+		log_debug("cannot raise the limit of open files");
+}
+
 int main(int argc, char **argv)
 {
 	struct options *o = calloc(1, sizeof(*o));
 	int status = EXIT_RUNTIME;
 
 	signal(SIGPIPE, SIG_IGN);
+	raise_descriptor_limit();
 	if (!o) {
 		log_error(-ENOMEM, "out of memory");
 		return status;

@@ -33,6 +33,7 @@ static int netlink_open(uint32_t groups, int flags)
 static int dump_receive(int fd, message_fn *fn, void *ctx)
 {
 	char buf[32768] __attribute__((aligned(NLMSG_ALIGNTO)));
+	bool interrupted = false;
 	ssize_t n;
 
 	for (;;) {
@@ -44,8 +45,9 @@ static int dump_receive(int fd, message_fn *fn, void *ctx)
 		for (struct nlmsghdr *m = (void *)buf; NLMSG_OK(m, (unsigned int)n); m = NLMSG_NEXT(m, n)) {
 			int err;
 
+			interrupted |= m->nlmsg_flags & NLM_F_DUMP_INTR;
 			if (m->nlmsg_type == NLMSG_DONE)
-				return 0;
+				return interrupted ? -EINTR : 0;
 			if (m->nlmsg_type == NLMSG_ERROR)
 				return ((struct nlmsgerr *)NLMSG_DATA(m))->error;
 			err = fn(m, ctx);

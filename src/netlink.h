@@ -10,7 +10,7 @@
 typedef int netlink_link_fn(void *ctx, int ifindex, const char *name);
 typedef int netlink_filter_fn(void *ctx, const char *kind, const char *bpf_name, uint32_t handle, uint32_t priority);
 
-/* Every interface. Negative errno. */
+/* Every interface. Negative errno; -EINTR: the list changed during the enumeration, some may be missing. */
 int netlink_for_each_link(netlink_link_fn *fn, void *ctx);
 
 /* Every TC filter under @parent (TC_H_CLSACT and ingress or egress) of @ifindex; none if there is no such qdisc. */

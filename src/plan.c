@@ -43,7 +43,7 @@ static const struct candidate candidates[] = {
 		.name = "tracepoint",
 		.programs = { "tcp_retrans_tp" },
 		.needs = { FEATURE_TP_RETRANSMIT, END },
-		.unseen = "return codes of failed attempts; attempts that failed before TC egress or were refused",
+		.unseen = "attempts that failed or were refused",
 	},
 	{
 		.role = ROLE_SYNACK,

@@ -123,9 +123,11 @@ int probes_load(struct probes **out, struct plan *plan, const struct features *f
 
 static int keep_link(struct probes *p, struct bpf_link *link, const struct bpf_program *prog)
 {
-	if (!link)
-		return log_error(-errno, "cannot attach %s (%s): %s", bpf_program__name(prog),
-				 bpf_program__section_name(prog), strerror(errno));
+	if (!link) {
+		log_error(-errno, "cannot attach %s (%s): %s", bpf_program__name(prog),
+			  bpf_program__section_name(prog), strerror(errno));
+		return errno == ENOMEM || errno == EMFILE ? -errno : -ENOTSUP;
+	}
 	if (p->link_count == MAX_LINKS) {
 		bpf_link__destroy(link);
 		return log_error(-E2BIG, "too many programs to attach");
@@ -172,6 +174,7 @@ void probes_scan_owners(struct probes *p)
 	struct bpf_program *prog = p->skel->progs.rebpf_scan;
 	struct bpf_link *link;
 	char byte[64];
+	ssize_t n;
 	int fd;
 
 	if (!bpf_program__autoload(prog))
@@ -180,7 +183,7 @@ void probes_scan_owners(struct probes *p)
 	fd = link ? bpf_iter_create(bpf_link__fd(link)) : -1;
 	if (fd < 0)
 		log_warning("cannot list the sockets that processes hold: %s", strerror(errno));
-	while (fd >= 0 && (read(fd, byte, sizeof(byte)) > 0 || errno == EAGAIN))
+	while (fd >= 0 && ((n = read(fd, byte, sizeof(byte))) > 0 || (n < 0 && errno == EAGAIN)))
 		;
 	if (fd >= 0)
 		close(fd);
@@ -225,7 +228,10 @@ uint64_t probes_skipped_runs(const struct probes *p)
 		struct bpf_prog_info info = {};
 		__u32 len = sizeof(info);
 
-		if (bpf_program__autoload(prog) && bpf_program__type(prog) == BPF_PROG_TYPE_TRACING &&
+		enum bpf_prog_type type = bpf_program__type(prog);
+
+		if (bpf_program__autoload(prog) &&
+		    (type == BPF_PROG_TYPE_TRACING || type == BPF_PROG_TYPE_KPROBE) &&
 		    !bpf_obj_get_info_by_fd(bpf_program__fd(prog), &info, &len))
 			sum += info.recursion_misses;
 	}

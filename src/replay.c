@@ -55,7 +55,8 @@ static int feed_all(struct pipeline *p, FILE *f, const char *path)
 		err = read_record(f, buf, sizeof(buf), &end);
 		if (end)
 			break;
-		if (err == -EBADMSG && !count)
+		memcpy(&h, buf, sizeof(h));
+		if (!count && (err == -EBADMSG || (err == -EPIPE && h.kind != REC_HOST)))
 			return log_error(err, "--read: '%s' is not a recording of rebpf", path);
 		if (err == -EBADMSG || err == -EPIPE)
 			return log_error(err, "--read: '%s' is cut or damaged after %zu records", path, count);
@@ -65,7 +66,6 @@ static int feed_all(struct pipeline *p, FILE *f, const char *path)
 			err = check_host(path, buf);
 		if (err)
 			return err;
-		memcpy(&h, buf, sizeof(h));
 		pipeline_feed(p, buf, h.size);
 		if (++count % FLUSH_EVERY == 0)
 			pipeline_flush(p);

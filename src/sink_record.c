@@ -25,7 +25,7 @@ static int record_open(struct sink *s, int out_fd)
 	const char *path = s->options->write_path;
 
 	(void)out_fd;
-	s->fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
+	s->fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
 	if (s->fd < 0)
 		return log_error(-errno, "cannot write to %s: %s", path, strerror(errno));
 	return output_open(&s->out, s->fd, path);

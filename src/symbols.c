@@ -8,6 +8,7 @@
 #include "symbols.h"
 #include "util.h"
 
+#define KALLSYMS "/proc/kallsyms"
 #define READ_BYTES 65536 /* also bounds a line: KSYM_NAME_LEN is 512 */
 #define RELOAD_NS (10 * NSEC_PER_SEC)
 /* No function is so long: an address farther behind the last symbol is in a hole between mappings. */
@@ -30,6 +31,7 @@ struct symbols {
 	size_t hidden;        /* code symbols whose address read as zero */
 	bool reloaded;
 	uint64_t reloaded_ns;
+	uint64_t modules; /* fingerprint of /proc/modules when loaded */
 };
 
 /* ---- loading ---- */
@@ -257,13 +259,42 @@ static int load_file(struct symbols *s)
 	return err;
 }
 
+static uint64_t fnv1a(uint64_t h, const char *text, size_t len)
+{
+	while (len--)
+		h = (h ^ (unsigned char)*text++) * 0x100000001b3ULL;
+	return h;
+}
+
+/* Which modules are loaded, and where: name and address of each line "name size users by state address". 0: none. */
+static uint64_t modules_fingerprint(void)
+{
+	uint64_t h = 0xcbf29ce484222325ULL;
+	char *text = NULL, *rest, *line, *address;
+
+	if (read_file("/proc/modules", &text, NULL))
+		return 0;
+	rest = text;
+	while ((line = strsep(&rest, "\n"))) {
+		address = strstr(line, " 0x");
+		h = fnv1a(h, line, strcspn(line, " "));
+		if (address)
+			h = fnv1a(h, address, strlen(address));
+	}
+	free(text);
+	return h;
+}
+
 int symbols_load(struct symbols **out, const char *path)
 {
 	struct symbols *s = calloc(1, sizeof(*s));
 	int err = -ENOMEM;
 
 	if (s)
-		s->path = strdup(path ? path : "/proc/kallsyms");
+		s->path = strdup(path ? path : KALLSYMS);
+	/* Before the symbols: what is loaded in between makes for one load too many, not one too few. */
+	if (s && s->path)
+		s->modules = modules_fingerprint();
 	if (s && s->path)
 		err = load_file(s);
 	if (err) {
@@ -341,28 +372,47 @@ uint64_t symbols_find(const struct symbols *s, const char *name)
 	return in_module;
 }
 
-int symbols_reload_if_unknown(struct symbols *s, uint64_t addr, uint64_t now_ns)
+/* Loads again into *s. The caller's pointer stays good: what it points to is exchanged. */
+static int reload(struct symbols *s)
 {
 	struct symbols *fresh, old;
-	int err;
+	int err = symbols_load(&fresh, s->path);
 
+	if (err)
+		return err;
+	fresh->reloaded = s->reloaded;
+	fresh->reloaded_ns = s->reloaded_ns;
+	old = *s;
+	*s = *fresh;
+	*fresh = old;
+	symbols_free(fresh);
+	return 1;
+}
+
+int symbols_reload_if_unknown(struct symbols *s, uint64_t addr, uint64_t now_ns)
+{
 	if (!s || (addr && find_covering(s, addr - 1)))
 		return 0;
 	if (s->reloaded && now_ns - s->reloaded_ns < RELOAD_NS)
 		return 0;
 	s->reloaded = true;
 	s->reloaded_ns = now_ns;
-	err = symbols_load(&fresh, s->path);
-	if (err)
-		return err;
-	fresh->reloaded = true;
-	fresh->reloaded_ns = now_ns;
-	/* The caller's pointer stays good: exchange what it points to. */
-	old = *s;
-	*s = *fresh;
-	*fresh = old;
-	symbols_free(fresh);
-	return 1;
+	return reload(s);
+}
+
+int symbols_follow_modules(struct symbols *s)
+{
+	uint64_t now;
+	int err;
+
+	if (!s || strcmp(s->path, KALLSYMS))
+		return 0;
+	now = modules_fingerprint();
+	if (now == s->modules)
+		return 0;
+	err = reload(s);
+	s->modules = now;
+	return err;
 }
 
 /*

@@ -42,6 +42,13 @@ uint64_t symbols_find(const struct symbols *s, const char *name);
 int symbols_reload_if_unknown(struct symbols *s, uint64_t addr, uint64_t now_ns);
 
 /*
+ * Loads again if modules were loaded or unloaded since: the addresses of one that is gone are used again, and would
+ * silently get the old names. Reads /proc/modules; for addresses not seen before. 1: loaded again; 0: nothing changed;
+ * negative errno as symbols_load().
+ */
+int symbols_follow_modules(struct symbols *s);
+
+/*
  * Where it was decided to drop. @location, as skb:kfree_skb gives it, is the return address in the caller
  * of the function that freed; that caller is often only a helper which frees (kfree_skb_list_reason,
  * tcp_drop_reason). Then follows @stack (return addresses, innermost first, 0 ends it) up from @location to

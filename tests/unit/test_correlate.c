@@ -717,6 +717,33 @@ static void test_shot_before_us(void **state)
 	assert_int_equal(last()->tc[0].skb, COPY);
 }
 
+/* 5.10: the function tells a filter before ours from POSTROUTING; without its name nothing does. */
+static void test_shot_before_us_without_reasons(void **state)
+{
+	static const struct {
+		const char *symbol, *want;
+	} row[] = {
+		{ "__dev_queue_xmit", "rto #1 1000+1448 x1 tc=eth0:SHOT(other) ret=1 dropped drop=@__dev_queue_xmit:eth0" },
+		{ "nf_hook_slow", "rto #1 1000+1448 x1 tc=[] ret=1 dropped drop=@nf_hook_slow:eth0" },
+		{ "", "rto #1 1000+1448 x1 tc=null ret=1 dropped drop=@:eth0" },
+	};
+	union record d;
+
+	for (size_t i = 0; i < sizeof(row) / sizeof(row[0]); i++) {
+		start_bounded(HOST_MODE_1, 64, 64);
+		feed(make_netns(NETNS, 1));
+		if (row[i].symbol[0])
+			feed(make_symbol(0xffffffff81000000, row[i].symbol, 0x340));
+		feed(make_entry(SK, SKB));
+		d = make_drop(SK, SKB, 0, 0, 0);
+		set_device(&d.rec_rtx_drop.c, 2, "eth0");
+		feed(d);
+		feed(make_exit(SK, SKB, 1));
+		assert_one(row[i].want);
+		stop(state);
+	}
+}
+
 static void test_injected(void **state)
 {
 	union record t;
@@ -774,6 +801,22 @@ static void test_unwatched_device(void **state)
 	assert_int_equal(netns, NETNS);
 	assert_int_equal(tgid, 1234);
 	assert_false(correlate_take_missed(c, &netns, &tgid));
+	/* Each namespace once, and so many as fit: in a replay nobody asks. */
+	for (uint64_t i = 0; i < 100; i++) {
+		union record e = make_entry(SK + i % 50 * 0x1000, SKB);
+
+		e.rec_rtx_entry.flow.netns = NETNS + 1 + i % 50;
+		e.rec_rtx_entry.owner.tgid = 5000 + i % 50;
+		feed(e);
+		feed(make_exit(SK + i % 50 * 0x1000, SKB, 0));
+	}
+	tick();
+	for (uint32_t i = 0; correlate_take_missed(c, &netns, &tgid); i++) {
+		assert_in_range(netns, NETNS + 1, NETNS + 16);
+		assert_int_equal(netns - NETNS - 1, tgid - 5000);
+		assert_true(i < 16);
+	}
+	seen_count = got_count;
 	/* Nothing to look for after one that TC saw, or that never left. */
 	feed_plain(SK2, SKB);
 	feed(make_entry(SK2, SKB));
@@ -1399,6 +1442,7 @@ int main(void)
 		TEST(test_queued_in_other_netns),
 		TEST(test_more_hops_than_fit),
 		TEST(test_shot_before_us),
+		TEST(test_shot_before_us_without_reasons),
 		TEST(test_injected),
 		TEST(test_tc_saw_nothing),
 		TEST(test_unwatched_device),

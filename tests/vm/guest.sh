@@ -262,7 +262,7 @@ cat "$work/out" &
 out=$!
 cat "$work/err" >&2 &
 err=$!
-timeout -k 5 "$seconds" qemu-system-x86_64 -accel tcg,thread=multi -cpu qemu64,+rdrand -smp 2 -m "$memory" \
+timeout -k 5 "$seconds" qemu-system-x86_64 -accel tcg,thread=single -cpu qemu64,+rdrand -smp 2 -m "$memory" \
 	-nodefaults -no-user-config -display none -no-reboot \
 	-kernel "$suite/vmlinuz" -initrd "$work/initrd" -append "console=ttyS0 quiet panic=-1" \
 	-serial "file:$work/console" -device virtio-serial-pci \

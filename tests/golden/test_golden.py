@@ -1,0 +1,380 @@
+# SPDX-License-Identifier: MIT
+"""Recorded bytes in, exact text and JSON out: no root, no kernel. record.sh makes the recordings.
+
+UPDATE_GOLDEN=1 rewrites what is expected; look at the difference before you commit it.
+"""
+import json
+import os
+import random
+import re
+import struct
+import subprocess
+
+import pytest
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+BINARY = os.path.abspath(os.environ.get("REBPF", os.path.join(HERE, "..", "..", "build", "rebpf")))
+UPDATE = os.environ.get("UPDATE_GOLDEN") == "1"
+NAMES = sorted(name[:-6] for name in os.listdir(HERE) if name.endswith(".rebpf"))
+
+# bpf/event.h: struct rec_header, and enum record_kind in the order of event_kinds.h.
+HEADER = struct.Struct("=QQHBBHH")
+with open(os.path.join(HERE, "..", "..", "bpf", "event_kinds.h"), encoding="utf-8") as source:
+    KINDS = ["NONE", *re.findall(r"X\((\w+), rec_\w+, \w+\)", source.read())]
+
+
+def recording(name):
+    return os.path.join(HERE, name + ".rebpf")
+
+
+def read_bytes(name):
+    with open(recording(name), "rb") as file:
+        return file.read()
+
+
+def replay(path, *args, data=None, env=None):
+    """Runs rebpf -r: (status, stdout, stderr). What it says on stderr at the end of a run is left out by -q."""
+    done = subprocess.run([BINARY, "-r", path, *args], input=data, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                          timeout=60, check=False, env={**os.environ, "NO_COLOR": "", **(env or {})})
+    return done.returncode, done.stdout.decode(), done.stderr.decode()
+
+
+def text(path, *args):
+    status, out, err = replay(path, "--utc", "-q", *args)
+    assert (status, err) == (0, "")
+    return out
+
+
+def json_lines(path, *args):
+    """The lines of JSON. That of the statistics says when they were made: the one thing that no replay repeats."""
+    status, out, err = replay(path, "-q", "-o", "json", *args)
+    assert (status, err) == (0, "")
+    lines = out.splitlines(True)
+    assert json.loads(lines[-1])["event"] == "stats"
+    lines[-1] = re.sub(r'^{"time":"[^"]*"', '{"time":"-"', lines[-1])
+    return "".join(lines)
+
+
+def events(path, *args):
+    return [json.loads(line) for line in json_lines(path, *args).splitlines()][:-1]
+
+
+def split_records(data):
+    """Each record's bytes."""
+    at = 0
+    while at < len(data):
+        size = HEADER.unpack_from(data, at)[2]
+        yield data[at:at + size]
+        at += size
+
+
+def kind_of(record):
+    return KINDS[HEADER.unpack_from(record)[3]]
+
+
+def resized(record, size):
+    """The record cut, or completed with bytes that nobody knows."""
+    fields = list(HEADER.unpack_from(record))
+    fields[2] = size
+    return (HEADER.pack(*fields) + record[HEADER.size:] + b"\xa5" * size)[:size]
+
+
+@pytest.fixture
+def file(tmp_path):
+    """Writes bytes into a file and returns its path."""
+    def write(data):
+        path = tmp_path / "some.rebpf"
+        path.write_bytes(data)
+        return str(path)
+
+    return write
+
+
+# ---- the recordings ----
+
+
+def compare(name, got):
+    path = os.path.join(HERE, name)
+    if UPDATE:
+        with open(path, "w", encoding="utf-8") as out:
+            out.write(got)
+    with open(path, encoding="utf-8") as expected:
+        assert got == expected.read()
+
+
+def test_there_are_recordings():
+    assert {"loss", "shot", "output", "syn", "ipv6", "synack", "loss-trixie", "shot-bullseye"} <= set(NAMES)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_text(name):
+    compare(name + ".txt", text(recording(name)))
+
+
+@pytest.mark.parametrize("name", ["shot", "output", "ipv6", "synack"])
+def test_verbose_text(name):
+    """-v adds words to a line, and the device to a drop; all else stays in its place."""
+    status, out, _ = replay(recording(name), "--utc", "-v")
+    assert status == 0
+    short = text(recording(name))
+    assert len(out.splitlines()) == len(short.splitlines())
+    for line, longer, event in zip(short.splitlines(), out.splitlines(), events(recording(name))):
+        assert re.sub(r"( drop=[^ ]*):(a0|-) ", r"\1 ", longer).startswith(line + " ")
+        assert " netns=%d " % event["netns"] in longer
+        assert " skb=%s" % event["skb"] in longer or not event["skb"]
+    compare(name + "-v.txt", out)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_json(name):
+    compare(name + ".json", json_lines(recording(name)))
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_fit_to_keep(name):
+    """Small, nothing lost, and nothing in it that names this machine's other programs."""
+    data = read_bytes(name)
+    assert len(data) < 65536
+    assert kind_of(next(split_records(data))) == "HOST"
+    stats = json.loads(json_lines(recording(name)).splitlines()[-1])
+    assert stats["lost"] == {"control": 0, "drops": 0}
+    assert (stats["missed"], stats["malformed"], stats["incomplete"]) == (0, 0, 0)
+    assert stats["attempts"] == stats["printed"] == len(events(recording(name))) > 0
+    assert {e["task_comm"].split("/")[0] for e in events(recording(name))} <= {"python3", "swapper", "ksoftirqd"}
+    assert {e["comm"] for e in events(recording(name))} == {"python3"}
+
+
+def test_sums():
+    """The statistics are the sums of the events."""
+    for name in NAMES:
+        lines = [json.loads(line) for line in json_lines(recording(name)).splitlines()]
+        stats, rest = lines[-1], lines[:-1]
+        for field in ("type", "outcome", "cause"):
+            for value, count in stats["by_" + field].items():
+                assert count == sum(e[field] == value for e in rest), (name, field, value)
+        sent = [e for e in rest if e["outcome"] != "refused" and (e["type"] != "synack" or e["ret"] == 0)]
+        assert stats["segs"] == sum(e["segs"] for e in sent)
+        assert stats["segs_failed"] == sum(e["segs"] for e in sent if e["ret"] not in (0, None))
+
+
+def test_zone():
+    """Text says local time, and --utc does not ask where that is."""
+    path = recording("loss")
+    utc = text(path)
+    assert replay(path, "-q", env={"TZ": "UTC0"})[1] == utc
+    assert replay(path, "--utc", "-q", env={"TZ": "XYZ-5:30"})[1] == utc
+    local = replay(path, "-q", env={"TZ": "XYZ-5:30"})[1]
+    assert local != utc
+    for one, other in zip(utc.splitlines(), local.splitlines()):
+        minutes = [int(line[:2]) * 60 + int(line[3:5]) for line in (one, other)]
+        assert (minutes[1] - minutes[0]) % 1440 == 330
+        assert one[5:] == other[5:] or one[6:] == other[6:]
+
+
+# ---- filters and formats on a replay ----
+
+FILTERS = [
+    (["-P", "7077"], lambda e: 7077 in (e["sport"], e["dport"])),
+    (["--sport", "7077"], lambda e: e["sport"] == 7077),
+    (["--dport", "7000-7100"], lambda e: 7000 <= e["dport"] <= 7100),
+    (["-P", "1-1023"], lambda e: False),
+    (["--saddr", "10.77.0.1"], lambda e: e["saddr"] == "10.77.0.1"),
+    (["-a", "10.77.0.0/31"], lambda e: "10.77.0.1" in (e["saddr"], e["daddr"])),
+    (["-a", "fd77::/16"], lambda e: e["ip_version"] == 6),
+    (["--daddr", "fd77::2"], lambda e: e["daddr"] == "fd77::2"),
+    (["-4"], lambda e: e["ip_version"] == 4),
+    (["-6"], lambda e: e["ip_version"] == 6),
+    (["--type", "rto"], lambda e: e["type"] == "rto"),
+    (["--type", "synack,tlp"], lambda e: e["type"] in ("synack", "tlp")),
+    (["--type", "fast", "--type", "syn"], lambda e: e["type"] in ("fast", "syn")),
+    (["--cause", "host_queue"], lambda e: e["cause"] == "host_queue"),
+    (["--reason", "TC_EGRESS,netfilter_drop"],
+     lambda e: e["drop"] and e["drop"]["reason"] in ("TC_EGRESS", "NETFILTER_DROP")),
+    (["--comm", "python3"], lambda e: e["comm"] == "python3"),
+    (["--comm", "python"], lambda e: False),
+    (["--type", "rto", "-4", "--sport", "1-65535", "--reason", "QDISC_DROP"],
+     lambda e: e["type"] == "rto" and e["drop"] and e["drop"]["reason"] == "QDISC_DROP"),
+]
+
+
+@pytest.mark.parametrize("args, wanted", FILTERS, ids=[" ".join(args) for args, _ in FILTERS])
+def test_filter(args, wanted):
+    """What is printed is what the same recording without a filter gives, less what is not wanted, in both formats."""
+    kept = left_out = 0
+    for name in NAMES:
+        every = list(zip(text(recording(name)).splitlines(), events(recording(name))))
+        want = [(line, e) for line, e in every if wanted(e)]
+        assert text(recording(name), *args).splitlines() == [line for line, _ in want], name
+        assert events(recording(name), *args) == [e for _, e in want], name
+        kept, left_out = kept + len(want), left_out + len(every) - len(want)
+    assert kept or args[1] in ("1-1023", "python")
+    assert left_out or args[1] in ("7077", "python3") and args[0] != "--sport"
+
+
+def test_filter_by_netns_and_pid():
+    for key, option in (("netns", "--netns"), ("pid", "-p")):
+        name = "synack"
+        values = sorted({e[key] for e in events(recording(name))})
+        for value in values:
+            assert events(recording(name), option, str(value)) == \
+                [e for e in events(recording(name)) if e[key] == value]
+        assert events(recording(name), option, str(max(values) + 1)) == []
+    assert len({e["netns"] for e in events(recording("synack"))}) == 2
+
+
+def test_filters_do_not_change_what_is_known():
+    """The number of an attempt, and the statistics, count what is not printed too."""
+    path = recording("loss")
+    every = events(path)
+    assert [e["attempt"] for e in events(path, "--type", "rto")] == [e["attempt"] for e in every if e["type"] == "rto"]
+    stats = json.loads(json_lines(path, "--type", "syn").splitlines()[-1])
+    assert (stats["attempts"], stats["printed"]) == (len(every), 0)
+
+
+def test_count():
+    path = recording("loss")
+    lines = text(path).splitlines(True)
+    assert len(lines) > 3
+    for n in (1, 2, len(lines), len(lines) + 1):
+        assert text(path, "-c", str(n)) == "".join(lines[:n])
+    rto = [line for line in lines if " type=rto " in line]
+    assert rto and text(path, "-c", "1", "--type", "rto") == rto[0]
+
+
+def test_no_output():
+    assert replay(recording("loss"), "-o", "none", "-q") == (0, "", "")
+
+
+def test_report():
+    """Without -q the end of a replay is the same report as that of a run."""
+    status, out, err = replay(recording("shot"), "--utc")
+    assert status == 0
+    assert out == text(recording("shot"))
+    rows = dict(re.findall(r"^ *([^\d\n]*?) +([\d.]+)$", err, re.M))
+    assert rows["Attempts"] == "4" and rows["dropped"] == "3" and rows["rto"] == "4"
+    assert err.endswith("Total: 4\n")
+
+
+def test_standard_input():
+    data = read_bytes("shot")
+    status, out, err = replay("-", "--utc", "-q", data=data)
+    assert (status, err) == (0, "")
+    assert out == text(recording("shot"))
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_recording_of_a_replay(name, tmp_path):
+    """-w on a replay writes the same bytes."""
+    copy = str(tmp_path / "copy")
+    text(recording(name), "-w", copy)
+    with open(copy, "rb") as written:
+        assert written.read() == read_bytes(name)
+
+
+# ---- other rebpfs' recordings ----
+
+
+@pytest.mark.parametrize("name", ["loss", "shot", "output-bullseye"])
+def test_newer_records(name, file):
+    """Records that have grown, and kinds that this rebpf does not know: what it knows is shown as ever."""
+    data = b"".join(resized(record, len(record) + 24) for record in split_records(read_bytes(name)))
+    assert text(file(data)) == text(recording(name))
+    unknown = HEADER.pack(1, 0, 64, 200, 0, 0, 0).ljust(64, b"\xff")
+    host, *rest = split_records(read_bytes(name))
+    mixed = file(host + b"".join(unknown + record for record in rest))
+    assert text(mixed) == text(recording(name))
+    assert json.loads(json_lines(mixed).splitlines()[-1])["malformed"] == len(rest)
+
+
+def test_older_records(file):
+    """Records that were shorter: what they do not say is zero."""
+    cut = {"HOST": 32, "SYMBOL": 64, "RTX_DROP": 12 * 8, "TICK": 8}
+    data = b"".join(resized(record, len(record) - cut.get(kind_of(record), 0))
+                    for record in split_records(read_bytes("shot")))
+    assert text(file(data)) == text(recording("shot"))
+
+
+def test_other_format(file):
+    host = bytearray(next(split_records(read_bytes("loss"))))
+    struct.pack_into("=I", host, HEADER.size, 4711)
+    path = file(host + read_bytes("loss"))
+    assert replay(path) == (1, "", "rebpf: --read: '%s' has format 4711, this rebpf reads format 1\n" % path)
+
+
+# ---- what is no recording, or only half of one ----
+
+
+@pytest.mark.parametrize("data", [b"", b"\0", b"x" * 23, b"\0" * 24, b"\xff" * 100, b"#!/bin/sh\nexit 0\n" * 10],
+                         ids=["empty", "one", "short", "zeros", "ones", "script"])
+def test_foreign_bytes(data, file):
+    path = file(data)
+    what = "is not a recording of rebpf" if data else "is empty"
+    assert replay(path) == (1, "", "rebpf: --read: '%s' %s\n" % (path, what))
+
+
+def test_foreign_files(tmp_path):
+    assert replay(BINARY) == (1, "", "rebpf: --read: '%s' is not a recording of rebpf\n" % BINARY)
+    missing = str(tmp_path / "missing")
+    assert replay(missing) == (1, "", "rebpf: --read: cannot open '%s': No such file or directory\n" % missing)
+    status, out, err = replay(str(tmp_path))
+    assert (status, out, err.count("\n")) == (1, "", 1)
+    assert "Is a directory" in err
+
+
+@pytest.mark.parametrize("kind", KINDS[1:])
+def test_begins_with_another_record(kind, file):
+    if kind == "HOST":
+        pytest.skip("that is how a recording begins")
+    found = [record for name in NAMES for record in split_records(read_bytes(name)) if kind_of(record) == kind]
+    record = found[0] if found else HEADER.pack(1, 0, 64, KINDS.index(kind), 0, 0, 0).ljust(64, b"\0")
+    path = file(record + read_bytes("loss"))
+    assert replay(path) == (1, "", "rebpf: --read: '%s' is not a recording of rebpf\n" % path)
+
+
+def check_cut(data, whole, path):
+    """Cut within a record: the one line says after how many, and what is before the cut is printed."""
+    status, out, err = replay(path, "--utc", "-q")
+    assert (status, err) == (1, "rebpf: --read: '%s' is cut or damaged after %d records\n" % (path, whole))
+    return out
+
+
+@pytest.mark.parametrize("name", ["loss", "output-bullseye"])
+def test_truncated(name, file):
+    records = list(split_records(read_bytes(name)))
+    full = text(recording(name))
+    lengths = set()
+    picked = [n for n, record in enumerate(records) if n and kind_of(record) not in ("REASON", "TICK")]
+    for n in picked:
+        before = b"".join(records[:n])
+        at_border = text(file(before))
+        assert full.startswith(at_border)
+        lengths.add(len(at_border))
+        for more in (1, HEADER.size - 1, HEADER.size, len(records[n]) - 1):
+            assert check_cut(before, n, file(before + records[n][:more])) == at_border
+    assert len(lengths) == len(full.splitlines())  # each event but the last, and none, was the end of some
+
+
+def test_damaged_size(file):
+    """A record that says that it is shorter than its header: nothing after it can be found."""
+    records = list(split_records(read_bytes("shot")))
+    for size in (0, 23):
+        broken = bytearray(records[-2])
+        struct.pack_into("=H", broken, 16, size)
+        data = b"".join(records[:-2]) + broken + records[-1]
+        check_cut(data, len(records) - 2, file(data))
+
+
+@pytest.mark.parametrize("seed", range(60))
+def test_damaged_anywhere(seed, file):
+    """Whatever a file says, the program ends by itself and what it prints is JSON, or text without control bytes."""
+    rng = random.Random(seed)
+    data = bytearray(read_bytes(rng.choice(NAMES)))
+    for _ in range(rng.choice((1, 10, 200))):
+        data[rng.randrange(len(data))] = rng.randrange(256)
+    path = file(data)
+    status, out, err = replay(path, "-o", "json", "-q")
+    assert status in (0, 1) and err.count("\n") == (status == 1)
+    for line in out.splitlines():
+        json.loads(line)
+    out = replay(path, "-v")[1]
+    assert re.fullmatch(r"([ -~]*\n)*", out)
