@@ -10,6 +10,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "util.h"
+
 /* X(NAME, what is missing when it is absent) */
 #define FEATURES(X)                                                                                   \
 	X(TRAMPOLINE, "the kernel refuses BPF trampolines (fentry/fexit)")                             \
@@ -61,5 +63,8 @@ int features_probe(struct features *f, const char *btf_path, features_reason_fn 
 
 /* NULL if the process may do what rebpf needs, else the name of the first capability that it lacks. */
 const char *features_missing_capability(void);
+
+/* For --check: what will not be seen for want of a capability that is not strictly needed. */
+void features_print_privileges(struct strbuf *out);
 
 #endif

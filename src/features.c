@@ -230,6 +230,24 @@ int features_probe(struct features *f, const char *btf_path, features_reason_fn 
 	return (int)err;
 }
 
+/* Effective capabilities, as two words. False: they cannot be read. */
+static bool read_capabilities(uint32_t effective[2])
+{
+	struct __user_cap_header_struct head = { .version = _LINUX_CAPABILITY_VERSION_3 };
+	struct __user_cap_data_struct data[_LINUX_CAPABILITY_U32S_3];
+
+	if (syscall(SYS_capget, &head, data))
+		return false;
+	effective[0] = data[0].effective;
+	effective[1] = data[1].effective;
+	return true;
+}
+
+static bool has_capability(const uint32_t effective[2], int cap)
+{
+	return effective[cap / 32] & (1u << (cap % 32));
+}
+
 const char *features_missing_capability(void)
 {
 	static const struct {
@@ -240,18 +258,34 @@ const char *features_missing_capability(void)
 		{ CAP_PERFMON, "CAP_PERFMON" },
 		{ CAP_NET_ADMIN, "CAP_NET_ADMIN" },
 	};
-	struct __user_cap_header_struct head = { .version = _LINUX_CAPABILITY_VERSION_3 };
-	struct __user_cap_data_struct data[_LINUX_CAPABILITY_U32S_3];
+	uint32_t effective[2];
 
-	if (syscall(SYS_capget, &head, data))
+	if (!read_capabilities(effective))
 		return NULL;
 	/* CAP_SYS_ADMIN stands for the first two (and did before 5.8). */
-	for (size_t i = 0; i < ARRAY_SIZE(needed); i++) {
-		bool has = data[needed[i].cap / 32].effective & (1u << (needed[i].cap % 32));
-		bool admin = data[0].effective & (1u << CAP_SYS_ADMIN);
-
-		if (!has && !(admin && needed[i].cap != CAP_NET_ADMIN))
+	for (size_t i = 0; i < ARRAY_SIZE(needed); i++)
+		if (!has_capability(effective, needed[i].cap) &&
+		    (needed[i].cap == CAP_NET_ADMIN || !has_capability(effective, CAP_SYS_ADMIN)))
 			return needed[i].name;
-	}
 	return NULL;
+}
+
+void features_print_privileges(struct strbuf *out)
+{
+	static const struct {
+		int cap;
+		const char *unseen;
+	} wanted[] = {
+		{ CAP_SYS_ADMIN, "CAP_SYS_ADMIN: TC verdicts in other network namespaces" },
+		{ CAP_SYS_PTRACE, "CAP_SYS_PTRACE: owners of other users' sockets that no hook saw at work" },
+		{ CAP_SYSLOG, "CAP_SYSLOG: names of functions, if kernel.kptr_restrict hides them" },
+	};
+	uint32_t effective[2];
+
+	strbuf_str(out, "privileges:\n");
+	for (size_t i = 0; i < ARRAY_SIZE(wanted) && read_capabilities(effective); i++) {
+		strbuf_str(out, has_capability(effective, wanted[i].cap) ? "    has " : "    not seen without ");
+		strbuf_str(out, wanted[i].unseen);
+		strbuf_char(out, '\n');
+	}
 }

@@ -52,6 +52,7 @@ static int print_check(const struct plan *plan, const struct features *features)
 	ssize_t written;
 
 	plan_print(plan, features, &out);
+	features_print_privileges(&out);
 	written = write(STDOUT_FILENO, out.data, out.len);
 	strbuf_free(&out);
 	if (written < 0)

@@ -166,15 +166,17 @@ static const struct {
 } conflicts[] = {
 	{.a = OPTION_IPV4, .b = OPTION_IPV6, .why = "without either, both versions are shown"},
 	{.a = OPTION_QUIET, .b = OPTION_VERBOSE, .why = "one asks for less, the other for more"},
-	{.a = OPTION_READ, .b = OPTION_INTERFACE, .why = "a replay has no devices to watch"},
 	{.a = OPTION_READ, .b = OPTION_CHECK, .why = "a replay uses no kernel that could be checked"},
 	{.a = OPTION_READ, .b = OPTION_FORCE, .why = "a replay attaches nothing"},
 	{.a = OPTION_READ, .b = OPTION_BTF, .why = "a replay attaches nothing"},
 	{.a = OPTION_WRITE, .b = OPTION_CHECK, .why = "--check only reports, it records nothing"},
 };
 
-/* What cannot go with --output count: it reads the kernel's counters, and no records. */
-static const enum option_id needs_records[] = {OPTION_READ, OPTION_WRITE, OPTION_COUNT};
+/* What cannot go with --output count: it shows the kernel's counters; what only records tell does not narrow them. */
+static const enum option_id needs_records[] = {
+	OPTION_READ,  OPTION_WRITE, OPTION_COUNT, OPTION_PID,   OPTION_COMM,  OPTION_CGROUP,
+	OPTION_NETNS, OPTION_INTERFACE, OPTION_TYPE, OPTION_CAUSE, OPTION_REASON,
+};
 
 static bool is_same_file(const char *a, const char *b)
 {
@@ -219,7 +221,7 @@ static int options_validate(const struct parser *p)
 		if (o->format == OUTPUT_COUNT_ONLY && p->seen[needs_records[i]])
 			return log_error(-EINVAL, "--output count and --%s exclude each other: %s",
 					 option_table[needs_records[i]].name,
-					 "it shows the kernel's counters and reads no records");
+					 "it shows the kernel's counters, which only addresses and ports narrow");
 	if (o->read_path && o->write_path && is_same_file(o->read_path, o->write_path))
 		return log_error(-EINVAL, "--write: this is the file that --read reads");
 	if (!is_flow_possible(o))

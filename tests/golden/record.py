@@ -82,6 +82,7 @@ def make_anonymous(path):
             struct.pack_into("64s", data, at + RELEASE_AT, release)
     with open(path, "wb") as file:
         file.write(data)
+    os.chmod(path, 0o644)  # rebpf makes it for its owner only: it holds kernel addresses
     return len(data)
 
 

@@ -135,7 +135,7 @@ static inline union record make_queued(uint64_t sk, uint64_t skb, uint64_t copy)
 	return r;
 }
 
-/* @hops, @queued: how far the copy had come. With neither it has no device yet. */
+/* @hops, @queued: how far the copy had come. With neither it has come to no device yet. */
 static inline union record make_drop(uint64_t sk, uint64_t skb, uint32_t reason, uint8_t hops, uint8_t queued)
 {
 	union record r = RECORD(RTX_DROP, rec_rtx_drop);
@@ -147,6 +147,7 @@ static inline union record make_drop(uint64_t sk, uint64_t skb, uint32_t reason,
 	r.rec_rtx_drop.reason = reason;
 	r.rec_rtx_drop.hops = hops;
 	r.rec_rtx_drop.queued = queued;
+	r.rec_rtx_drop.at_device = hops || queued;
 	return r;
 }
 
@@ -230,15 +231,6 @@ static inline union record make_owner(uint64_t sk, uint32_t tgid, const char *co
 	r.rec_owner_found.ino = 99;
 	r.rec_owner_found.owner.tgid = tgid;
 	memcpy(r.rec_owner_found.owner.comm, comm, strlen(comm));
-	return r;
-}
-
-static inline union record make_netns(uint32_t netns, uint32_t watched)
-{
-	union record r = RECORD(NETNS, rec_netns);
-
-	r.rec_netns.netns = netns;
-	r.rec_netns.watched = watched;
 	return r;
 }
 

@@ -121,7 +121,7 @@ static void test_fast_open_data(void **state)
 	e.bytes_acked_low = 2;
 	assert_type(e, PMTU);
 	e.bytes_acked_low = 1;
-	e.bits = RTX_BIT_FRTO | RTX_BIT_FRTO;
+	e.bits = RTX_BIT_FRTO | RTX_BIT_LATE;
 	assert_type(e, PMTU);
 }
 

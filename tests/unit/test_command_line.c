@@ -173,8 +173,8 @@ static void test_hidden(void **state)
 static void test_conflicts(void **state)
 {
 	(void)state;
-	assert_usage("--read and --interface exclude each other: a replay has no devices to watch",
-		     "-i", "lo", "-r", "f");
+	assert_run("-i", "lo", "-r", "f");
+	assert_usage_begin("--output count and --pid exclude each other: ", "-o", "count", "-p", "1");
 	assert_usage("--read and --check exclude each other: a replay uses no kernel that could be checked",
 		     "-r", "f", "--check");
 	assert_usage("--read and --force exclude each other: a replay attaches nothing", "-r", "f",

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/* links: src/symbols.c */
+/* links: src/symbols.c src/util.c */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
