@@ -26,6 +26,7 @@ SRC := $(wildcard src/*.c)
 OBJ := $(SRC:src/%.c=$(B)/%.o)
 UNIT_SRC := $(wildcard tests/unit/test_*.c)
 UNIT := $(UNIT_SRC:tests/unit/%.c=$(B)/unit/%)
+FUZZ := $(B)/fuzz/fuzz_replay_corpus
 
 ifeq ($(V),1)
 Q =
@@ -37,7 +38,7 @@ endif
 
 .DELETE_ON_ERROR:
 .SECONDARY:
-.PHONY: all build build-rebpf generate run demo deps test unit golden fuzz-corpus e2e vm check clean help
+.PHONY: all build build-rebpf generate run demo deps test unit golden fuzz e2e vm clean help
 
 all: $(B)/rebpf
 
@@ -93,15 +94,26 @@ demo: all
 
 # ---- tests ----
 
-# The sources that a unit test needs stand in its line "links: ...".
+# The sources that a test in C needs stand in its line "links: ...".
+TEST_CC = $(CC) $(ALL_CFLAGS) -O1 -Werror -fsanitize=address,undefined -fno-sanitize-recover=all \
+	$< $$(sed -n 's,.*links: *\(.*[^ ]\) *\*/.*,\1,p' $<) -o $@
+
 $(B)/unit/%: tests/unit/%.c $(SRC) $(wildcard src/*.h bpf/*.h tests/unit/*.h) | $(DEPS_STAMP)
 	$(call msg,UNIT,$@)
 	$(Q)mkdir -p $(@D)
-	$(Q)$(CC) $(ALL_CFLAGS) -O1 -Werror -fsanitize=address,undefined -fno-sanitize-recover=all \
-		$< $$(sed -n 's,.*links: *\(.*[^ ]\) *\*/.*,\1,p' $<) -lcmocka -o $@
+	$(Q)$(TEST_CC) -lcmocka
 
-unit: $(UNIT)
+# The fuzz target as a program that runs its corpus.
+$(FUZZ): tests/fuzz/fuzz_replay.c $(SRC) $(wildcard src/*.h bpf/*.h) | $(DEPS_STAMP)
+	$(call msg,FUZZ,$@)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(TEST_CC)
+
+unit: $(UNIT) $(FUZZ)
 	$(Q)tests/run.sh unit $(UNIT)
+
+fuzz: $(FUZZ)
+	$(Q)tests/fuzz/run.sh $(SECONDS)
 
 golden: all
 	$(Q)tests/run.sh golden
@@ -112,7 +124,7 @@ e2e: all
 vm: all
 	$(Q)tests/run.sh vm
 
-test: $(UNIT) all
+test: $(UNIT) $(FUZZ) all
 	$(Q)scripts/deps.sh test
 	$(Q)tests/run.sh all $(UNIT)
 
@@ -125,6 +137,7 @@ help:
 	@echo 'make demo        own namespaces, real loss, real lines, cleaned up afterwards'
 	@echo 'make test        unit, golden, e2e and vm tests; ends with "N passed, N failed, N skipped"'
 	@echo 'make unit|golden|e2e|vm   one tier'
+	@echo 'make fuzz        libFuzzer on the replay; SECONDS=60'
 	@echo 'make deps        install what is missing (Debian), or name the packages'
 	@echo 'make clean       remove build/'
 	@echo 'variables: V=1 shows commands, DEVELOPER=1 turns warnings into errors'

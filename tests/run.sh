@@ -40,6 +40,18 @@ run_unit() {
 		[ $rc -eq 0 ] || cat "$logs/$(basename "$t").log"
 		count_cmocka "$logs/$(basename "$t").log" $rc
 	done
+	run_corpus
+}
+
+# The recordings through the sanitized replay: one test.
+run_corpus() {
+	echo "== fuzz corpus"
+	if build/fuzz/fuzz_replay_corpus tests/golden/*.rebpf > $logs/corpus.log 2>&1; then
+		passed=$((passed + 1))
+	else
+		failed=$((failed + 1))
+		tail -n 30 $logs/corpus.log
+	fi
 }
 
 run_pytest() { # NAME ARGS...

@@ -21,20 +21,26 @@ TASK_AT, RELEASE_AT = 24 + 80 + 24, 24 + 24  # of rec_rtx_entry.task and rec_hos
 
 
 class Recording:
-    """rebpf -w in a namespace, until it has printed so many events."""
+    """rebpf -w in a namespace, until it has printed so many events; 0: until it is stopped."""
 
-    def __init__(self, path, ns, count):
+    def __init__(self, path, ns, count=0):
         self.path, self.count = path, count
         self.errors = open(path + ".log", "w+", encoding="utf-8")
         self.process = subprocess.Popen(
-            ["nsenter", "--net=/run/netns/" + ns.name, REBPF, "-w", path, "-P", str(PORT), "-c", str(count),
-             "-d", str(20 * SLOW)], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=self.errors)
+            ["nsenter", "--net=/run/netns/" + ns.name, REBPF, "-w", path, "-P", str(PORT), "-d",
+             str(20 * SLOW), *(["-c", str(count)] if count else [])], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=self.errors)
         wait_until(lambda: "rebpf: ready" in self.log() or self.process.poll() is not None, 20, "rebpf")
         assert self.process.poll() is None, self.log()
 
     def log(self):
         with open(self.errors.name, encoding="utf-8") as file:
             return file.read()
+
+    def stop(self, count):
+        """Keeps so many attempts."""
+        self.count = count
+        self.process.send_signal(signal.SIGINT)
+        self.wait()
 
     def wait(self):
         try:
@@ -86,7 +92,7 @@ def make_anonymous(path):
     return len(data)
 
 
-# ---- what is recorded: each gets a network, and record(namespace, events) which starts rebpf ----
+# ---- what is recorded: each gets a network, and record(namespace, *events) which starts rebpf ----
 
 
 def lossy_transfer(net, record, version=4, count=6, share=8):
@@ -112,39 +118,46 @@ def gso(net, record):
     lossy_transfer(net, record, count=6, share=15)
 
 
+def retransmitted(net):
+    """How many segments so far. The kernel counts those too that it could not send."""
+    return net.a.counters()["TcpRetransSegs"]
+
+
 def unlucky(net, record, count, spoil):
-    """The first retransmissions of data that never arrives leave the host, those after spoil() do not."""
-    recording = record(net.a, count)
+    """The first retransmissions of data that never arrives leave the host; so many after spoil() do not."""
+    recording = record(net.a)
     causes.stuck(net, port=PORT)
-    wait_until(lambda: net.a.counters()["TcpRetransSegs"], 10, "a retransmission")
+    wait_until(lambda: retransmitted(net), 10, "a retransmission")
     spoil()
-    recording.wait()
+    all_of_them = retransmitted(net) + count
+    wait_until(lambda: retransmitted(net) >= all_of_them, 10, "retransmissions")
+    recording.stop(all_of_them)
 
 
 def shot(net, record):
-    unlucky(net, record, 4, lambda: net.a.tc_verdict("a0", TC_ACT_SHOT))
+    unlucky(net, record, 2, lambda: net.a.tc_verdict("a0", TC_ACT_SHOT))
 
 
 def early(net, record):
     """A clsact filter before ours, where there is no tcx."""
-    unlucky(net, record, 3, lambda: net.a.tc_verdict("a0", TC_ACT_SHOT, prio="1"))
+    unlucky(net, record, 2, lambda: net.a.tc_verdict("a0", TC_ACT_SHOT, prio="1"))
 
 
 def stolen(net, record):
-    unlucky(net, record, 3, lambda: net.a.tc_verdict("a0", TC_ACT_STOLEN))
+    unlucky(net, record, 2, lambda: net.a.tc_verdict("a0", TC_ACT_STOLEN))
 
 
 def output(net, record):
-    unlucky(net, record, 4, lambda: net.a.drop("output", DATA))
+    unlucky(net, record, 2, lambda: net.a.drop("output", DATA))
 
 
 def qdisc(net, record):
-    unlucky(net, record, 3, lambda: net.a.qdisc("a0", "pfifo", "limit", "0"))
+    unlucky(net, record, 2, lambda: net.a.qdisc("a0", "pfifo", "limit", "0"))
 
 
 def netem(net, record):
     """Says that all is well, and drops."""
-    unlucky(net, record, 3, lambda: net.a.qdisc("a0", "netem", "loss", "100%"))
+    unlucky(net, record, 2, lambda: net.a.qdisc("a0", "netem", "loss", "100%"))
 
 
 def busy(net, record):
@@ -179,7 +192,7 @@ SITUATIONS = {situation.__name__: situation
 def make(path, name):
     net = Net(tso=name == "gso")
     try:
-        SITUATIONS[name](net, lambda ns, count: Recording(path, ns, count))
+        SITUATIONS[name](net, lambda ns, *count: Recording(path, ns, *count))
     finally:
         net.close()
     size = make_anonymous(path)
