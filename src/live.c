@@ -261,6 +261,7 @@ static void on_wake(void *ctx)
 {
 	struct live *l = ctx;
 	bool empty = true;
+	uint32_t netns, tgid;
 
 	*(volatile uint32_t *)&l->shared->asleep = 0;
 	for (int turn = 0; turn < 16; turn++) {
@@ -268,6 +269,9 @@ static void on_wake(void *ctx)
 			break;
 	}
 	pipeline_flush(l->pipeline);
+	while (pipeline_take_missed(l->pipeline, &netns, &tgid))
+		if (l->egress)
+			egress_visit(l->egress, netns, tgid, clock_mono_ns());
 	*(volatile uint32_t *)&l->shared->asleep = 1;
 	__sync_synchronize();
 	for (int r = 0; r < RING_COUNT; r++)
@@ -309,14 +313,10 @@ static void on_tick(void *ctx)
 {
 	struct live *l = ctx;
 	uint64_t now_ns = clock_mono_ns();
-	uint32_t netns, tgid;
 
 	l->shared->heartbeat_ns = now_ns;
 	feed_clock(l, now_ns);
 	on_wake(l);
-	while (pipeline_take_missed(l->pipeline, &netns, &tgid))
-		if (l->egress)
-			egress_visit(l->egress, netns, tgid, now_ns);
 	print_rate(l, now_ns);
 	print_hint(l, now_ns);
 }

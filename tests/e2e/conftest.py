@@ -70,6 +70,12 @@ class Shared:
             self.rebpf = tracer.Rebpf()
         return self.rebpf
 
+    def stop(self):
+        if self.rebpf:
+            assert self.rebpf.stop() == 0, self.rebpf.errors
+            assert self.rebpf.stats()["event"] == "stats"
+        self.rebpf = None
+
     def check(self):
         """It must not have died, lost a record or printed a broken line."""
         broken = self.rebpf.events("not JSON")
@@ -81,9 +87,13 @@ class Shared:
 def shared():
     one = Shared()
     yield one
-    if one.rebpf:
-        assert one.rebpf.stop() == 0, one.rebpf.errors
-        assert one.rebpf.stats()["event"] == "stats"
+    one.stop()
+
+
+@pytest.fixture
+def alone(shared):
+    """No other rebpf of ours: its filters would be on the same devices."""
+    shared.stop()
 
 
 @pytest.fixture

@@ -532,7 +532,7 @@ def watched_start(rebpf, net, tc):
 
 @pytest.mark.parametrize("tc", ["tcx", "clsact"])
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGKILL], ids=lambda s: s.name)
-def test_nothing_is_left(rebpf, net, tc, how):
+def test_nothing_is_left(alone, rebpf, net, tc, how):
     """A killed rebpf's clsact filter stays, does nothing, and is swept up at the next start."""
     if tc not in rungs():
         pytest.skip("this kernel has no %s" % tc)
@@ -560,7 +560,7 @@ def packets_of(ns, text):
 
 
 @pytest.mark.parametrize("tc", ["tcx", "clsact"])
-def test_another_program_keeps_running(rebpf, net, tc):
+def test_another_program_keeps_running(alone, rebpf, net, tc):
     """A filter that was there before still sees every packet, and stays with its clsact qdisc."""
     if tc not in rungs():
         pytest.skip("this kernel has no %s" % tc)
@@ -593,7 +593,7 @@ def test_filter_that_cannot_be_preceded(rebpf, net):
     assert "1,6 0 0 0" in net.a.tc("filter", "show", "dev", "a0", "egress")
 
 
-def test_clsact_that_another_one_uses(rebpf, net):
+def test_clsact_that_another_one_uses(alone, rebpf, net):
     """rebpf made the qdisc, but another program came to use it: it stays."""
     one = watched_start(rebpf, net, "clsact")
     net.a.tc_verdict("a0", lab.TC_ACT_OK, prio="60000")
@@ -603,7 +603,7 @@ def test_clsact_that_another_one_uses(rebpf, net):
 
 
 @pytest.mark.parametrize("tc", ["tcx", "clsact"])
-def test_interfaces_come_and_go(rebpf, net, tc):
+def test_interfaces_come_and_go(alone, rebpf, net, tc):
     """In its own namespace, rebpf follows interfaces from their first packet to their end."""
     if tc not in rungs():
         pytest.skip("this kernel has no %s" % tc)

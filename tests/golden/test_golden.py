@@ -349,10 +349,8 @@ def test_foreign_files(tmp_path):
     assert "Is a directory" in err
 
 
-@pytest.mark.parametrize("kind", KINDS[1:])
+@pytest.mark.parametrize("kind", [kind for kind in KINDS[1:] if kind != "HOST"])
 def test_begins_with_another_record(kind, file):
-    if kind == "HOST":
-        pytest.skip("that is how a recording begins")
     found = [record for name in NAMES for record in split_records(read_bytes(name)) if kind_of(record) == kind]
     record = found[0] if found else HEADER.pack(1, 0, 64, KINDS.index(kind), 0, 0, 0).ljust(64, b"\0")
     path = file(record + read_bytes("loss"))

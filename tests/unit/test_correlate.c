@@ -621,6 +621,69 @@ static void test_redirect(void **state)
 	assert_one("rto #1 1000+1448 x1 tc=eth0:REDIRECT(other),eth5:OK ret=0 sent drop=-");
 }
 
+/* What comes to the other device is a copy of its own: the first was consumed, where to nobody can tell. */
+static void test_redirect_of_copy(void **state)
+{
+	union record t, q;
+
+	(void)state;
+	start(HOST_MODE_1);
+	feed(make_entry(SK, SKB));
+	feed(make_tc(SK, SKB, COPY));
+	t = make_tc(SK, SKB, COPY + 0x1000);
+	set_device(&t.rec_rtx_tc.c, 5, "eth5");
+	feed(t);
+	q = make_queued(SK, SKB, COPY + 0x1000);
+	q.rec_rtx_queued.ifindex = 5;
+	feed(q);
+	feed(make_exit(SK, SKB, 0));
+	assert_one("rto #1 1000+1448 x1 tc=eth0:STOLEN(other),eth5:OK ret=0 sent drop=-");
+	/* With a drop, or a failure, it may have been that. */
+	for (int i = 0; i < 2; i++) {
+		feed(make_entry(SK2, SKB));
+		feed(make_tc(SK2, SKB, COPY));
+		t = make_tc(SK2, SKB, COPY + 0x1000);
+		set_device(&t.rec_rtx_tc.c, 5, "eth5");
+		feed(t);
+		q = make_queued(SK2, SKB, COPY + 0x1000);
+		q.rec_rtx_queued.ifindex = 5;
+		feed(q);
+		if (i)
+			feed(make_drop(SK2, SKB, REASON_QDISC, 2, 1));
+		feed(make_exit(SK2, SKB, !i));
+		tick();
+		assert_int_equal(last()->tc_count, 2);
+		assert_int_equal(last()->tc[0].verdict, TC_VERDICT_UNKNOWN);
+		assert_int_equal(last()->tc[0].by, TC_BY_NOBODY);
+		assert_int_equal(last()->tc[1].verdict, TC_VERDICT_OK);
+	}
+}
+
+/* Nothing of an older attempt stays behind in the place that it had. */
+static void test_place_used_again(void **state)
+{
+	union record t;
+
+	(void)state;
+	start(HOST_MODE_1);
+	feed(make_entry(SK, SKB));
+	for (uint32_t i = 2; i < 6; i++) {
+		t = make_tc(SK, SKB, COPY);
+		set_device(&t.rec_rtx_tc.c, i, "eth9");
+		feed(t);
+	}
+	feed(make_drop(SK, SKB, REASON_TC_EGRESS, 4, 0));
+	feed(make_exit(SK, SKB, 1));
+	assert_one("rto #1 1000+1448 x1 tc=eth9:REDIRECT(other),eth9:REDIRECT(other),eth9:REDIRECT(other),"
+		   "eth9:SHOT(other) ret=1 dropped drop=TC_EGRESS@:eth0");
+	feed_vanished(SK2);
+	assert_one("rto #1 1000+1448 x1 tc=eth0:STOLEN(other) ret=0 stolen drop=-");
+	feed(make_entry(SK2 + 0x1000, SKB));
+	feed(make_queued(SK2 + 0x1000, SKB, COPY));
+	feed(make_exit(SK2 + 0x1000, SKB, 0));
+	assert_one("rto #1 1000+1448 x1 tc=null ret=0 sent drop=-");
+}
+
 /* A VLAN on eth0: one buffer, both devices, in the order of the kernel. */
 static void test_stacked_devices(void **state)
 {
@@ -924,6 +987,27 @@ static void test_mode_2_only_stale_copy(void **state)
 	assert_int_equal(got[0].mono_ns, began);
 }
 
+/* A path may clear the stamp (a tunnel): what cannot be told apart counts as the attempt's own. */
+static void test_mode_2_cleared_stamps(void **state)
+{
+	(void)state;
+	for (int i = 0; i < 2; i++) {
+		union record t, x;
+
+		start(HOST_MODE_2);
+		t = make_tc(SK, SKB, COPY);
+		t.rec_rtx_tc.c.stamp_ns = i ? 0 : 5000;
+		feed(t);
+		feed(make_queued(SK, SKB, COPY));
+		feed(make_late_entry(SK, SKB));
+		x = make_exit(SK, SKB, 0);
+		x.rec_rtx_exit.stamp_ns = i ? 5000 : 0;
+		feed(x);
+		assert_one("rto #1 1000+1448 x1 tc=eth0:OK ret=0 sent drop=-");
+		stop(state);
+	}
+}
+
 /* TC saw an older segment of the socket last: another buffer than the one that the tracepoint names. */
 static void test_mode_2_other_segment(void **state)
 {
@@ -976,6 +1060,12 @@ static void test_no_return_code(void **state)
 	x.rec_rtx_exit.reached = RTX_REACHED_UNKNOWN;
 	feed(x);
 	assert_one("rto #1 1000+1448 x1 tc=eth0:OK ret=null unknown drop=-");
+	feed(make_entry(SK2, SKB));
+	feed(make_tc(SK2, SKB, COPY));
+	x = make_exit(SK2, SKB, 0);
+	x.rec_rtx_exit.has_ret = 0;
+	feed(x);
+	assert_one("rto #1 1000+1448 x1 tc=eth0:null ret=null unknown drop=-");
 	assert_int_equal(stats().segs_failed, 0);
 }
 
@@ -1512,6 +1602,8 @@ int main(void)
 		TEST(test_not_stolen_if_missed_before_backlog),
 		TEST(test_not_stolen_without_hooks),
 		TEST(test_redirect),
+		TEST(test_redirect_of_copy),
+		TEST(test_place_used_again),
 		TEST(test_stacked_devices),
 		TEST(test_shot_on_second_device),
 		TEST(test_queued_in_other_netns),
@@ -1525,6 +1617,7 @@ int main(void)
 		TEST(test_mode_2),
 		TEST(test_mode_2_shot),
 		TEST(test_mode_2_stale_copy),
+		TEST(test_mode_2_cleared_stamps),
 		TEST(test_mode_2_only_stale_copy),
 		TEST(test_mode_2_other_segment),
 		TEST(test_mode_2_counts),
