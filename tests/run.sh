@@ -5,7 +5,6 @@
 set -u
 cd "$(dirname "$0")/.."
 
-python=${PYTHON:-/usr/bin/python3}
 passed=0 failed=0 skipped=0
 logs=build/test-logs
 mkdir -p $logs
@@ -20,15 +19,12 @@ count_cmocka() { # LOG STATUS
 	if [ "$2" -ne 0 ]; then failed=$((failed + (${f:-0} > 0 ? ${f:-0} : 1))); fi
 }
 
-count_pytest() { # LOG STATUS
-	local last p f e s
-	last=$(grep -E '^=+ .*(passed|failed|error|skipped|no tests ran).* =+$|^[0-9]+ (passed|failed|skipped).* in ' "$1" | tail -n 1)
-	p=$(grep -oE '[0-9]+ passed' <<< "$last" | grep -oE '[0-9]+')
-	f=$(grep -oE '[0-9]+ failed' <<< "$last" | grep -oE '[0-9]+')
-	e=$(grep -oE '[0-9]+ error' <<< "$last" | grep -oE '[0-9]+')
-	s=$(grep -oE '[0-9]+ skipped' <<< "$last" | grep -oE '[0-9]+')
-	passed=$((passed + ${p:-0})) failed=$((failed + ${f:-0} + ${e:-0})) skipped=$((skipped + ${s:-0}))
-	if [ "$2" -ne 0 ] && [ $((${f:-0} + ${e:-0})) -eq 0 ]; then failed=$((failed + 1)); fi
+count_pytest() { # LOG STATUS: the closing line of pytest.sh
+	local total p f s
+	total=$(grep '^total: ' "$1" | tail -n 1)
+	read -r _ p _ f _ s _ <<< "${total:-total: 0 passed, 0 failed, 0 skipped}"
+	passed=$((passed + p)) failed=$((failed + f)) skipped=$((skipped + s))
+	if [ "$2" -ne 0 ] && [ "$f" -eq 0 ]; then failed=$((failed + 1)); fi
 }
 
 run_unit() {
@@ -57,7 +53,7 @@ run_corpus() {
 run_pytest() { # NAME ARGS...
 	local name=$1; shift
 	echo "== $name"
-	"$python" -m pytest -q -rs -p no:cacheprovider "$@" 2>&1 | tee "$logs/$name.log"
+	tests/pytest.sh "$@" 2>&1 | tee "$logs/$name.log"
 	count_pytest "$logs/$name.log" "${PIPESTATUS[0]}"
 }
 
@@ -91,7 +87,7 @@ run_vm() {
 		(
 			REBPF_TEST_SLOW=${REBPF_TEST_SLOW:-4}
 			tests/vm/guest.sh -m 1536 -t "${REBPF_VM_TIMEOUT:-1200}" $dir/"$suite" -- \
-				env REBPF_TEST_SLOW="$REBPF_TEST_SLOW" python3 -m pytest -q -rs -p no:cacheprovider tests/e2e \
+				env REBPF_TEST_SLOW="$REBPF_TEST_SLOW" tests/pytest.sh tests/e2e \
 				> "$logs/vm-$suite.log" 2>&1
 			echo $? > "$logs/vm-$suite.rc"
 		) &
