@@ -131,6 +131,8 @@ struct rec_rtx_entry {
 	__u8 retransmits;
 	__u8 hook; /* enum rtx_hook */
 	__u8 bits;
+	__u32 high_seq; /* snd_nxt when the Loss or Recovery state was entered: names the episode */
+	__u32 zero;
 };
 
 /* What a copy on its way carries: enough to tell it from an older copy of the same bytes. */
@@ -288,7 +290,7 @@ struct rec_tick {
 REC_ASSERT(sizeof(struct rec_header) == 24, "rec_header");
 REC_ASSERT(sizeof(struct rec_flow) == 80, "rec_flow");
 REC_ASSERT(sizeof(struct rec_owner) == 24, "rec_owner");
-REC_ASSERT(sizeof(struct rec_rtx_entry) == 24 + 80 + 24 + 24 + 32 + 18 * 4 + 8, "rec_rtx_entry");
+REC_ASSERT(sizeof(struct rec_rtx_entry) == 24 + 80 + 24 + 24 + 32 + 18 * 4 + 8 + 8, "rec_rtx_entry");
 REC_ASSERT(sizeof(struct rec_copy) == 72, "rec_copy");
 REC_ASSERT(sizeof(struct rec_rtx_tc) == 24 + 72 + 8, "rec_rtx_tc");
 REC_ASSERT(sizeof(struct rec_rtx_queued) == 24 + 32, "rec_rtx_queued");

@@ -34,6 +34,8 @@ static __always_inline void entry_read_socket(struct rec_rtx_entry *e, struct so
 	e->ca_state = BPF_CORE_READ_BITFIELD_PROBED(icsk, icsk_ca_state);
 	e->pending = BPF_CORE_READ(icsk, icsk_pending);
 	e->retransmits = BPF_CORE_READ(icsk, icsk_retransmits);
+	e->high_seq = BPF_CORE_READ(tp, high_seq);
+	e->zero = 0;
 	if (BPF_CORE_READ_BITFIELD_PROBED(tp, frto))
 		e->bits |= RTX_BIT_FRTO;
 	if (BPF_CORE_READ_BITFIELD_PROBED(tp, syn_data))

@@ -96,7 +96,8 @@ static bool is_shot_elsewhere(const struct attempt *a, const struct attempt_cont
 
 	if (!a->drop_count || !d->at_device)
 		return false;
-	if (a->hop_count && a->hop[a->hop_count - 1].tc.c.ifindex == d->c.ifindex)
+	/* Else it is the verdict of the last hop. */
+	if (a->hop_count && (!d->queued || a->hop[a->hop_count - 1].tc.c.ifindex == d->c.ifindex))
 		return false;
 	if (!ctx->has_reasons)
 		return !d->queued && (ctx->host_flags & HOST_SEES_QUEUED);

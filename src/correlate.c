@@ -161,7 +161,7 @@ static void fill_segment(struct ev_retransmit *ev, const struct attempt *a)
 	ev->has_socket = e->hook != RTX_HOOK_SYNACK && e->hook != RTX_HOOK_SYNACK_TP;
 }
 
-static uint32_t count_attempt(struct correlate *c, const struct attempt *a, bool transmitted)
+static uint32_t count_attempt(struct correlate *c, const struct attempt *a, enum rtx_type type, bool transmitted)
 {
 	const struct rec_rtx_entry *e = &a->entry;
 	bool late = e->bits & RTX_BIT_LATE;
@@ -170,6 +170,8 @@ static uint32_t count_attempt(struct correlate *c, const struct attempt *a, bool
 		.end_seq = a->exit.end_seq,
 		.snd_una = e->snd_una,
 		.transmitted = transmitted,
+		.high_seq = e->high_seq,
+		.timeout = type == RTX_TYPE_RTO || type == RTX_TYPE_ZERO_WINDOW,
 	};
 
 	if (e->hook == RTX_HOOK_SYNACK || e->hook == RTX_HOOK_SYNACK_TP) {
@@ -185,6 +187,17 @@ static uint32_t count_attempt(struct correlate *c, const struct attempt *a, bool
 			fa.never_before = !(a->hop[0].tc.c.sacked & EVER_RETRANS);
 	}
 	return flows_count(c->flows, &e->flow, &fa);
+}
+
+/*
+ * The Loss state with nothing to undo: tcp_simple_retransmit entered it for a smaller path MTU, or a time-out did out of
+ * CWR, after a loss on this host (tcp_enter_loss begins no undo then). What began the episode tells.
+ */
+static enum rtx_type refine_pmtu(enum flows_loss loss)
+{
+	if (loss == FLOWS_LOSS_BY_TIMEOUT)
+		return RTX_TYPE_SLOW_START;
+	return loss == FLOWS_LOSS_WITHOUT_TIMEOUT ? RTX_TYPE_PMTU : RTX_TYPE_UNKNOWN;
 }
 
 static void count_stats(struct ev_stats *s, const struct ev_retransmit *ev)
@@ -234,7 +247,9 @@ static void emit(struct correlate *c, struct attempt *a)
 	ev->ret = a->exit.ret;
 	ev->outcome = attempt_outcome(a, &ctx);
 	attempt_tc(a, &ctx, ev);
-	ev->attempt = count_attempt(c, a, ev->outcome != RTX_OUTCOME_REFUSED);
+	ev->attempt = count_attempt(c, a, ev->type, ev->outcome != RTX_OUTCOME_REFUSED);
+	if (ev->type == RTX_TYPE_PMTU)
+		ev->type = refine_pmtu(flows_loss(c->flows, a->entry.high_seq));
 	if (ev->has_ret && ev->ret == -ERRNO_BUSY && ev->outcome == RTX_OUTCOME_REFUSED) {
 		ev->cause = RTX_CAUSE_HOST_QUEUE;
 	} else {

@@ -4,6 +4,7 @@
 
 #include <bpf/bpf.h>
 #include <bpf/btf.h>
+#include <bpf/libbpf.h>
 #include <dirent.h>
 #include <errno.h>
 #include <linux/capability.h>
@@ -199,6 +200,22 @@ static int read_reasons(const struct btf *vmlinux, bool try_modules, features_re
 	return err;
 }
 
+/* libbpf's messages, one level less important than it thinks: what it warns of, we explain ourselves. */
+static int print_libbpf(enum libbpf_print_level level, const char *fmt, va_list args)
+{
+	enum log_level as = level == LIBBPF_WARN ? LOG_DEBUG : LOG_TRACE;
+	char *text = NULL, *rest, *line;
+
+	if (log_get_level() < as || vasprintf(&text, fmt, args) < 0)
+		return 0;
+	rest = text;
+	while ((line = strsep(&rest, "\n")))
+		if (*line)
+			log_print(as, "%s", line);
+	free(text);
+	return 0;
+}
+
 int features_probe(struct features *f, const char *btf_path, features_reason_fn *add_reason, void *ctx)
 {
 	struct timespec tick;
@@ -213,6 +230,7 @@ int features_probe(struct features *f, const char *btf_path, features_reason_fn 
 	f->hz = !clock_getres(CLOCK_MONOTONIC_COARSE, &tick) && tick.tv_nsec ?
 			(uint32_t)((NSEC_PER_SEC + (uint64_t)tick.tv_nsec / 2) / (uint64_t)tick.tv_nsec) :
 			250;
+	libbpf_set_print(print_libbpf);
 	btf = btf_path ? btf__parse(btf_path, NULL) : btf__load_vmlinux_btf();
 	err = libbpf_get_error(btf);
 	if (err && btf_path)
@@ -277,8 +295,8 @@ void features_print_privileges(struct strbuf *out)
 		const char *unseen;
 	} wanted[] = {
 		{ CAP_SYS_ADMIN, "CAP_SYS_ADMIN: TC verdicts in other network namespaces" },
-		{ CAP_SYS_PTRACE, "CAP_SYS_PTRACE: owners of other users' sockets that no hook saw at work" },
-		{ CAP_SYSLOG, "CAP_SYSLOG: names of functions, if kernel.kptr_restrict hides them" },
+		{ CAP_SYS_PTRACE, "CAP_SYS_PTRACE, CAP_DAC_READ_SEARCH: owners of other users' sockets that no hook saw at work" },
+		{ CAP_SYSLOG, "CAP_SYSLOG: names of kernel functions" },
 	};
 	uint32_t effective[2];
 

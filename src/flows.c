@@ -22,6 +22,8 @@ struct flow {
 	unsigned int range_count, range_cap;
 	uint32_t total_retrans;
 	bool complete;
+	bool has_timeout;
+	uint32_t timeout_high_seq; /* of the episode of the last time-out */
 	struct flow *next;              /* hash chain */
 	struct flow *newer, *older;     /* by last use */
 };
@@ -264,6 +266,10 @@ uint32_t flows_count(struct flows *f, const struct rec_flow *flow, const struct 
 	if (x->total_retrans != a.total_before)
 		forget_ranges(x);
 	x->total_retrans = a.total_after;
+	if (a.timeout) {
+		x->has_timeout = true;
+		x->timeout_high_seq = a.high_seq;
+	}
 	/* One that was refused may not have been trimmed. */
 	if (seq_before(a.seq, a.snd_una))
 		a.seq = a.snd_una;
@@ -276,4 +282,13 @@ uint32_t flows_count(struct flows *f, const struct rec_flow *flow, const struct 
 	if (a.transmitted)
 		note(x, &a, count_after(x->complete ? 0 : UNKNOWN_COUNT, &a));
 	return count == UNKNOWN_COUNT ? 0 : count + 1;
+}
+
+enum flows_loss flows_loss(const struct flows *f, uint32_t high_seq)
+{
+	const struct flow *x = f->newest;
+
+	if (x && x->has_timeout && x->timeout_high_seq == high_seq)
+		return FLOWS_LOSS_BY_TIMEOUT;
+	return x && x->complete ? FLOWS_LOSS_WITHOUT_TIMEOUT : FLOWS_LOSS_UNKNOWN;
 }

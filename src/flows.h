@@ -22,6 +22,8 @@ void flows_free(struct flows *f);
  * @total_after:   the same after it.
  * @never_before:  the segment was not yet marked as retransmitted (TCPCB_EVER_RETRANS).
  * @transmitted:   it was not refused.
+ * @timeout:       the retransmission timer itself sent it, and entered the episode of the Loss state that @high_seq
+ *                 (tcp_sock.high_seq) names.
  */
 struct flows_attempt {
 	uint32_t seq, end_seq;
@@ -29,10 +31,17 @@ struct flows_attempt {
 	uint32_t total_before, total_after;
 	bool never_before;
 	bool transmitted;
+	uint32_t high_seq;
+	bool timeout;
 };
+
+enum flows_loss { FLOWS_LOSS_UNKNOWN, FLOWS_LOSS_BY_TIMEOUT, FLOWS_LOSS_WITHOUT_TIMEOUT };
 
 /* Which retransmission of the byte at @seq this is, counting from 1; 0: unknown. Notes it for the next. */
 uint32_t flows_count(struct flows *f, const struct rec_flow *flow, const struct flows_attempt *a);
+
+/* Of the socket that was counted last, while it is in the Loss state: how did the episode of @high_seq begin? */
+enum flows_loss flows_loss(const struct flows *f, uint32_t high_seq);
 
 /* Sockets known now. */
 unsigned int flows_size(const struct flows *f);

@@ -476,9 +476,10 @@ int live_run(struct live *l)
 
 	if (err)
 		log_error(err, "the event loop failed: %s", strerror(-err));
+	/* The hooks first: an attempt that they see has still its classifier. */
+	probes_detach(l->probes);
 	egress_close(l->egress);
 	l->egress = NULL;
-	probes_detach(l->probes);
 	/* Bounded: nothing writes any more. */
 	while (drain(l))
 		;

@@ -23,22 +23,6 @@ struct probes {
 	unsigned int link_count;
 };
 
-/* libbpf's messages, one level less important than it thinks: what it warns of, we explain ourselves. */
-static int print_libbpf(enum libbpf_print_level level, const char *fmt, va_list args)
-{
-	enum log_level as = level == LIBBPF_WARN ? LOG_DEBUG : LOG_TRACE;
-	char *text = NULL, *rest, *line;
-
-	if (log_get_level() < as || vasprintf(&text, fmt, args) < 0)
-		return 0;
-	rest = text;
-	while ((line = strsep(&rest, "\n")))
-		if (*line)
-			log_print(as, "%s", line);
-	free(text);
-	return 0;
-}
-
 static bool has_role(const struct plan *plan, enum role r, const char *name)
 {
 	const struct candidate *c = plan->role[r].chosen;
@@ -102,7 +86,6 @@ int probes_load(struct probes **out, struct plan *plan, const struct features *f
 	struct probes *p;
 	int err;
 
-	libbpf_set_print(print_libbpf);
 	p = calloc(1, sizeof(*p));
 	if (!p)
 		return log_error(-ENOMEM, "out of memory");
