@@ -504,6 +504,12 @@ void correlate_finish(struct correlate *c)
 		abandon(c, c->open.oldest);
 }
 
+void correlate_time(const struct correlate *c, uint64_t *mono_ns, uint64_t *wall_ns)
+{
+	*mono_ns = c->last_ns;
+	*wall_ns = c->last_ns + c->clock_offset;
+}
+
 void correlate_stats(const struct correlate *c, struct ev_stats *stats)
 {
 	uint64_t printed = stats->printed, records = stats->records, malformed = stats->malformed;

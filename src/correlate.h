@@ -28,6 +28,9 @@ void correlate_record(struct correlate *c, const union record *r);
 /* The stream has ended: releases what is finished, counts what never ended as incomplete. */
 void correlate_finish(struct correlate *c);
 
+/* The time of the stream: of its last TICK, on both clocks. */
+void correlate_time(const struct correlate *c, uint64_t *mono_ns, uint64_t *wall_ns);
+
 /* Fills what the correlation knows of the statistics; leaves the other fields alone. */
 void correlate_stats(const struct correlate *c, struct ev_stats *stats);
 

@@ -134,7 +134,7 @@ static void socket_fields(const struct ev_retransmit *r, struct visitor *v)
 	const char *ca = has ? ca_state_name(r->ca_state) : NULL;
 
 	field_name(v, FIELD_AS("ca_state", "ca", SHOW_ALWAYS), ca, TONE_NONE);
-	field_us_if(v, FIELD_AS("srtt_us", "srtt", SHOW_ALWAYS), has, r->srtt_us);
+	field_us_if(v, FIELD_AS("srtt_us", "srtt", SHOW_ALWAYS), has && r->srtt_us, r->srtt_us);
 	field_us_if(v, FIELD_AS("rto_us", "rto", SHOW_VERBOSE), has, r->rto_us);
 	field_u64_if(v, FIELD("cwnd", SHOW_ALWAYS), has, r->cwnd);
 	field_u64_if(v, FIELD("ssthresh", SHOW_VERBOSE), has, r->ssthresh);

@@ -37,7 +37,7 @@ static void share_fields(const struct ev_stats *s, struct visitor *v)
 static void counter_fields(const struct ev_stats *s, struct visitor *v)
 {
 	field_us_if(v, FIELD_AS("duration_us", "Duration (s)", SHOW_ALWAYS), true, s->duration_ns / 1000);
-	field_u64(v, FIELD_AS("attempts", "Attempts", SHOW_ALWAYS), s->attempts);
+	field_u64(v, FIELD_AS("attempts", "Attempts seen", SHOW_ALWAYS), s->attempts);
 	share_fields(s, v);
 	field_u64(v, FIELD_AS("segs", "Segments retransmitted", SHOW_ALWAYS), s->segs);
 	field_u64(v, FIELD_AS("segs_failed", "Segments failed", SHOW_VERBOSE), s->segs_failed);

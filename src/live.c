@@ -302,11 +302,15 @@ static void print_rate(struct live *l, uint64_t now_ns)
 /* Nothing to show may be good news or a wrong filter. Said once. */
 static void print_hint(struct live *l, uint64_t now_ns)
 {
+	struct counters counters;
+
 	if (l->hinted || pipeline_printed(l->pipeline) || now_ns - l->armed_ns < HINT_AFTER_NS)
 		return;
 	l->hinted = true;
-	log_notice("no events yet; watching %u interfaces, %u address and %u port rules; no retransmission matched so far",
-		   l->egress ? egress_count(l->egress) : 0, l->options->addr_count, l->options->port_count);
+	counters_read(l->shared, l->cpus, &counters);
+	log_notice("no events yet: %llu retransmissions seen on %u interfaces, none matches %s",
+		   (unsigned long long)counters.produced[REC_RTX_EXIT], l->egress ? egress_count(l->egress) : 0,
+		   l->options->filters[0] ? l->options->filters : "(no filter is set)");
 }
 
 static void on_tick(void *ctx)

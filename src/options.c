@@ -302,6 +302,16 @@ static int getopt_failed(int how, char **argv)
 	return log_error(-EINVAL, "%s: takes no value", typed);
 }
 
+/* Keeps a filter as it was typed, for messages. */
+static void note_filter(struct options *o, unsigned int id, const char *typed, const char *value)
+{
+	size_t len = strlen(o->filters);
+
+	if (option_table[id].group == GROUP_FILTER)
+		snprintf(o->filters + len, sizeof(o->filters) - len, "%s%s%s%s", len ? " " : "", typed,
+			 value ? " " : "", value ? value : "");
+}
+
 enum options_result options_parse(struct options *o, int argc, char **argv)
 {
 	struct option longs[OPTION_TABLE_LEN + 1] = {0};
@@ -330,6 +340,7 @@ enum options_result options_parse(struct options *o, int argc, char **argv)
 		default:
 			if (set_option(&p, id, typed, optarg))
 				return OPTIONS_EXIT_USAGE;
+			note_filter(o, id, typed, optarg);
 		}
 	}
 	if (optind < argc) {

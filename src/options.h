@@ -42,6 +42,8 @@ struct options {
 	unsigned int reason_count;
 	char reason[OPTIONS_MAX_LIST][REBPF_REASON_LEN];
 
+	char filters[256]; /* the filter options as typed, for messages: "-P 443 --comm nginx", cut if too long */
+
 	/* Output. */
 	enum output_format format;
 	enum color_mode color;

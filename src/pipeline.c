@@ -117,7 +117,7 @@ int pipeline_finish(struct pipeline *p)
 		return 0; /* a replay that could not be read: there is nothing to count */
 	correlate_finish(p->correlate);
 	fill_stats(p, &ev.stats);
-	clock_pair(&ev.mono_ns, &ev.wall_ns);
+	correlate_time(p->correlate, &ev.mono_ns, &ev.wall_ns);
 	sinks_event(p->sinks, &ev);
 	sinks_finish(p->sinks);
 	fill_stats(p, &ev.stats);

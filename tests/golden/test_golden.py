@@ -279,7 +279,7 @@ def test_report():
     rows = dict(re.findall(r"^ *([^\d\n]*?) +([\d.]+)$", err, re.M))
     every = events(recording("shot"))
     dropped = sum(e["outcome"] == "dropped" for e in every)
-    assert (rows["Attempts"], rows["dropped"], rows["rto"]) == (str(len(every)), str(dropped), str(len(every)))
+    assert (rows["Attempts seen"], rows["dropped"], rows["rto"]) == (str(len(every)), str(dropped), str(len(every)))
     assert err.endswith("Total: %d\n" % len(every))
 
 

@@ -600,7 +600,7 @@ static void test_stats(void **state)
 			    "\"incomplete\":0,\"output_lost\":0}\n");
 	ev_stats_report(&b, &e.stats);
 	assert_string_equal(b.data, "Duration (s)                    12.345\n"
-				    "Attempts                            12\n"
+				    "Attempts seen                       12\n"
 				    "By type\n"
 				    "  rto                               10\n"
 				    "  tlp                                2\n"
