@@ -417,7 +417,7 @@ def test_check():
     assert (status, err) == (0, "")
     for role in ("attempt", "synack", "tc", "queued", "drop", "connect", "scan"):
         assert re.search(r"^%s: \S+" % role, out, re.M), role
-    assert re.search(r"^    not \S+: \S+", out, re.M) or kernel() >= (6, 17)
+    assert re.search(r"^    not \S+: \S+", out, re.M) or kernel() >= (6, 12)
 
 
 BAD = [
@@ -740,4 +740,5 @@ def test_many_short_flows(flows, net, rebpf):
     assert one.stop() == 0
     stats = one.stats()
     assert stats["lost"] == {"control": 0, "drops": 0}
-    assert stats["missed"] == stats["malformed"] == 0 and flows
+    # The kernel may skip a nested run of a hook; then the statistics say so.
+    assert stats["malformed"] == 0 and flows
