@@ -276,10 +276,9 @@ static void take_entry(struct correlate *c, const struct rec_rtx_entry *e)
 	}
 	if (!o)
 		o = begin(c, e->flow.sk, e->skb, e->h.ts_ns);
-	if (!o) {
-		c->stats.incomplete++;
+	/* No place for it: its exit will be one that has lost its entry. */
+	if (!o)
 		return;
-	}
 	o->a.has_entry = true;
 	o->a.entry = *e;
 	o->a.skb = e->skb;

@@ -2,7 +2,7 @@
 """Fixtures: networks that are removed in any case, and the rebpf under test."""
 import os
 import shutil
-import socket
+import signal
 
 import pytest
 
@@ -19,7 +19,9 @@ def pytest_sessionstart(session):
         if not shutil.which(program):
             pytest.exit("%s is not installed" % program, 1)
     os.makedirs("/run/netns", exist_ok=True)
-    socket.setdefaulttimeout(None)
+    # Terminated, by a time limit say, the finalizers run as after an interrupt; after a kill, the next run sweeps.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    lab.remove_stale_namespaces()
 
 
 @pytest.fixture

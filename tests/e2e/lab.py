@@ -251,6 +251,14 @@ def remove_namespaces():
         run("ip", "netns", "del", name, check=False)
 
 
+def remove_stale_namespaces():
+    """Removes the namespaces of runs that were killed: their processes are gone."""
+    for name in os.listdir("/run/netns"):
+        owner = re.match(r"rebpf-(\d+)-\d+[a-z]$", name)
+        if owner and not os.path.exists("/proc/" + owner.group(1)):
+            run("ip", "netns", "del", name, check=False)
+
+
 # ---- networks ----
 
 MAC = "02:00:00:00:00:%02x"
@@ -564,7 +572,8 @@ class Capture:
 
     def read(self):
         while not self.stopping:
-            with contextlib.suppress(socket.timeout):
+            # socket.timeout, or "Network is down" once the device has gone.
+            with contextlib.suppress(OSError):
                 frame, address = self.sock.recvfrom(70000)
                 if address[2] == socket.PACKET_OUTGOING:
                     continue

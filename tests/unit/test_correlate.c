@@ -20,7 +20,7 @@
 #define REASON_QDISC 503
 #define REASON_BPF_OWN 504 /* what another TC program may set (6.12) */
 
-#define MAX_EVENTS 256
+#define MAX_EVENTS 8192
 
 static struct correlate *c;
 static struct event got[MAX_EVENTS];
@@ -210,6 +210,7 @@ static void test_plain(void **state)
 	assert_int_equal(r->mss, 1448);
 	assert_int_equal(r->segs_out, 9000);
 	assert_int_equal(r->cause, RTX_CAUSE_UNKNOWN);
+	assert_int_equal(r->cause_why, CAUSE_WHY_DROPS_NOT_TRACED);
 	assert_int_equal(r->c.flow.lport, 443);
 	assert_int_equal(r->c.flow.rport, 51234);
 	assert_int_equal(r->c.owner.tgid, 1234);
@@ -405,12 +406,16 @@ static void test_netfilter_output(void **state)
 
 static void test_netfilter_output_in_mode_2(void **state)
 {
+	uint64_t began;
+
 	(void)state;
 	start(HOST_MODE_2);
+	began = record_ns + 1000;
 	feed(make_drop(SK, SKB, REASON_NETFILTER, 0, 0));
 	feed(make_late_entry(SK, SKB));
 	feed(make_exit(SK, SKB, EPERM_RET));
 	assert_one("rto #1 1000+1448 x1 tc=[] ret=-1 dropped drop=NETFILTER_DROP@nf_hook_slow:");
+	assert_int_equal(got[0].mono_ns, began);
 }
 
 /* Routing has set a device, but the copy had not come to it. */
@@ -662,7 +667,7 @@ static void test_redirect_of_copy(void **state)
 /* Nothing of an older attempt stays behind in the place that it had. */
 static void test_place_used_again(void **state)
 {
-	union record t;
+	union record t, d;
 
 	(void)state;
 	start(HOST_MODE_1);
@@ -672,10 +677,12 @@ static void test_place_used_again(void **state)
 		set_device(&t.rec_rtx_tc.c, i, "eth9");
 		feed(t);
 	}
-	feed(make_drop(SK, SKB, REASON_TC_EGRESS, 4, 0));
+	d = make_drop(SK, SKB, REASON_TC_EGRESS, 4, 0);
+	set_device(&d.rec_rtx_drop.c, 5, "eth9");
+	feed(d);
 	feed(make_exit(SK, SKB, 1));
 	assert_one("rto #1 1000+1448 x1 tc=eth9:REDIRECT(other),eth9:REDIRECT(other),eth9:REDIRECT(other),"
-		   "eth9:SHOT(other) ret=1 dropped drop=TC_EGRESS@:eth0");
+		   "eth9:SHOT(other) ret=1 dropped drop=TC_EGRESS@:eth9");
 	feed_vanished(SK2);
 	assert_one("rto #1 1000+1448 x1 tc=eth0:STOLEN(other) ret=0 stolen drop=-");
 	feed(make_entry(SK2 + 0x1000, SKB));
@@ -780,7 +787,7 @@ static void test_shot_before_us(void **state)
 	assert_int_equal(last()->tc[0].skb, COPY);
 }
 
-/* The same on the lower one of two devices, whose upper one is ours. */
+/* The same on the lower one of two devices, whose upper one is ours. Without reasons the absence of a QUEUED tells. */
 static void test_shot_before_us_on_lower_device(void **state)
 {
 	union record t, q;
@@ -797,6 +804,21 @@ static void test_shot_before_us_on_lower_device(void **state)
 	feed(make_drop(SK, SKB, REASON_TC_EGRESS, 1, 1));
 	feed(make_exit(SK, SKB, 1));
 	assert_one("rto #1 1000+1448 x1 tc=eth0.7:OK,eth0:SHOT(other) ret=1 dropped drop=TC_EGRESS@:eth0");
+	for (int queued_below = 0; queued_below < 2; queued_below++) {
+		stop(state);
+		start_bounded(HOST_MODE_1, 64, 64);
+		feed(make_entry(SK, SKB));
+		feed(t);
+		feed(q);
+		if (queued_below)
+			feed(make_queued(SK, SKB, COPY));
+		feed(make_drop(SK, SKB, 0, 1, 1));
+		feed(make_exit(SK, SKB, 1));
+		if (queued_below)
+			assert_one("rto #1 1000+1448 x1 tc=eth0.7:OK ret=1 dropped drop=@:eth0");
+		else
+			assert_one("rto #1 1000+1448 x1 tc=eth0.7:OK,eth0:SHOT(other) ret=1 dropped drop=@:eth0");
+	}
 }
 
 /* 5.10: at a device, but not handed to it, is in TC. */
@@ -900,6 +922,17 @@ static void test_unwatched_device(void **state)
 		assert_int_equal(netns - NETNS - 1, tgid - 5000);
 		assert_true(i < 16);
 	}
+	for (uint32_t i = 0; i < 6; i++) {
+		union record e = make_entry(SK + i * 0x1000, SKB);
+
+		e.rec_rtx_entry.flow.netns = NETNS + i % 3;
+		feed(e);
+		feed(make_exit(SK + i * 0x1000, SKB, 0));
+	}
+	tick();
+	for (uint32_t i = 0; i < 3; i++)
+		assert_true(correlate_take_missed(c, &netns, &tgid));
+	assert_false(correlate_take_missed(c, &netns, &tgid));
 	seen_count = got_count;
 	/* Nothing to look for after one that TC saw, or that never left. */
 	feed_plain(SK2, SKB);
@@ -1045,6 +1078,104 @@ static void test_mode_2_counts(void **state)
 	}
 }
 
+/* Two devices, one of which clears the stamp: one attempt. P is not known before the tracepoint names it. */
+static void test_mode_2_stacked_devices(void **state)
+{
+	union record r;
+
+	(void)state;
+	start(HOST_MODE_2);
+	for (uint32_t i = 0; i < 3; i++) {
+		r = make_tc(SK, 0, COPY);
+		set_device(&r.rec_rtx_tc.c, 5 + i, (const char *[]){ "a", "b", "c" }[i]);
+		r.rec_rtx_tc.c.stamp_ns = i == 1 ? 0 : 5000;
+		feed(r);
+		r = make_queued(SK, 0, COPY);
+		r.rec_rtx_queued.ifindex = 5 + i;
+		feed(r);
+	}
+	feed(make_late_entry(SK, SKB));
+	feed(make_exit(SK, SKB, 0));
+	assert_one("rto #1 1000+1448 x1 tc=a:OK,b:OK,c:OK ret=0 sent drop=-");
+	assert_int_equal(last()->skb, SKB);
+}
+
+/* The end of a late one was lost: its entry does not get the end of the next. */
+static void test_late_exit_lost(void **state)
+{
+	(void)state;
+	start(HOST_MODE_2);
+	feed(make_late_entry(SK, SKB));
+	feed(make_late_entry(SK, SKB));
+	feed(make_exit(SK, SKB, 0));
+	assert_one("rto #1 1000+1448 x1 tc=null ret=0 sent drop=-");
+	assert_int_equal(stats().incomplete, 1);
+}
+
+/* With entry hooks the mark tells it, of a socket that is older than rebpf. */
+static void test_counts_of_older_socket(void **state)
+{
+	union record e, x;
+
+	(void)state;
+	start(HOST_MODE_1);
+	for (uint32_t i = 0; i < 3; i++) {
+		e = make_entry(SK, SKB);
+		e.rec_rtx_entry.total_retrans = 9 + i;
+		e.rec_rtx_entry.sacked = i == 1 ? 0 : 0x80;
+		feed(e);
+		feed(make_tc(SK, SKB, COPY));
+		feed(make_queued(SK, SKB, COPY));
+		x = make_exit(SK, SKB, 0);
+		x.rec_rtx_exit.total_retrans = 10 + i;
+		feed(x);
+	}
+	tick();
+	assert_event("rto #0 1000+1448 x1 tc=eth0:OK ret=0 sent drop=-");
+	assert_event("rto #1 1000+1448 x1 tc=eth0:OK ret=0 sent drop=-");
+	assert_event("rto #2 1000+1448 x1 tc=eth0:OK ret=0 sent drop=-");
+}
+
+/* Loss with nothing to undo: after a time-out of the same episode it is slow start, else a smaller path MTU. */
+static void test_pmtu(void **state)
+{
+	static const struct {
+		uint32_t total, high_seq;
+		uint8_t pending;
+		uint32_t snd_wnd;
+		enum rtx_type type;
+	} row[] = {
+		{ 0, 7000, 1, 1, RTX_TYPE_PMTU },
+		{ 1, 8000, 0, 1, RTX_TYPE_RTO },
+		{ 2, 8000, 1, 1, RTX_TYPE_SLOW_START },
+		{ 3, 9000, 1, 1, RTX_TYPE_PMTU },
+		{ 4, 10000, 0, 0, RTX_TYPE_ZERO_WINDOW },
+		{ 5, 10000, 1, 1, RTX_TYPE_SLOW_START },
+		{ 9, 11000, 1, 1, RTX_TYPE_UNKNOWN }, /* something was missed meanwhile: perhaps a time-out */
+		{ 10, 12000, 0, 1, RTX_TYPE_RTO },
+		{ 11, 12000, 1, 1, RTX_TYPE_SLOW_START },
+	};
+	union record e, x;
+
+	(void)state;
+	start(HOST_MODE_1);
+	for (size_t i = 0; i < sizeof(row) / sizeof(row[0]); i++) {
+		feed_plain(SK2, SKB); /* another socket in between */
+		e = make_entry(SK, SKB);
+		e.rec_rtx_entry.total_retrans = row[i].total;
+		e.rec_rtx_entry.high_seq = row[i].high_seq;
+		e.rec_rtx_entry.pending = row[i].pending;
+		e.rec_rtx_entry.snd_wnd = row[i].snd_wnd;
+		feed(e);
+		x = make_exit(SK, SKB, 0);
+		x.rec_rtx_exit.total_retrans = row[i].total + 1;
+		feed(x);
+		tick();
+		if (last()->type != row[i].type)
+			fail_msg("row %zu: %s", i, types[last()->type]);
+	}
+}
+
 /* A hook that cannot tell the return code: nothing is made up. */
 static void test_no_return_code(void **state)
 {
@@ -1087,6 +1218,16 @@ static void test_older_copy_freed_in_call(void **state)
 	feed(d);
 	feed(make_exit(SK, SKB, 0)); /* stamp 5000 */
 	assert_one("rto #1 1000+1448 x1 tc=eth0:OK ret=0 sent drop=-");
+	/* Both: only the own one is shown. */
+	feed(make_entry(SK, SKB));
+	feed(make_tc(SK, SKB, COPY));
+	feed(make_queued(SK, SKB, COPY));
+	d = make_drop(SK, SKB, REASON_NETFILTER, 1, 1);
+	d.rec_rtx_drop.c.stamp_ns = 100;
+	feed(d);
+	feed(make_drop(SK, SKB, REASON_QDISC, 1, 1));
+	feed(make_exit(SK, SKB, 0));
+	assert_one("rto #1 1000+1448 x1 tc=eth0:OK ret=0 dropped drop=QDISC_DROP@:eth0");
 	/* Its own: the stamp is the new one, or the path has cleared it, or both are the same. */
 	for (int i = 0; i < 3; i++) {
 		uint64_t sk = SK2 + (uint64_t)i * 0x1000;
@@ -1153,6 +1294,8 @@ static void feed_synack(uint32_t total_before, int32_t ret, enum rtx_hook hook)
 
 static void test_synack(void **state)
 {
+	union record e, x;
+
 	(void)state;
 	start(HOST_MODE_1);
 	feed_synack(0, 0, RTX_HOOK_SYNACK);
@@ -1165,7 +1308,15 @@ static void test_synack(void **state)
 	assert_one("synack #2 1000+1 x1 tc=eth0:OK ret=1 refused drop=QDISC_DROP@:eth0");
 	feed_synack(1, 0, RTX_HOOK_SYNACK);
 	assert_one("synack #2 1000+1 x1 tc=eth0:OK ret=0 sent drop=-");
-	/* The kernel counts those that were sent, and no failure. */
+	/* The kernel counts those that were sent, and no failure, whatever the hook can tell of it. */
+	x = make_exit(SK, 0, -1);
+	x.rec_rtx_exit.hook = RTX_HOOK_SYNACK;
+	e = make_entry(SK, 0);
+	e.rec_rtx_entry.hook = RTX_HOOK_SYNACK;
+	feed(e);
+	feed(x);
+	tick();
+	assert_int_equal(last()->outcome, RTX_OUTCOME_DROPPED);
 	assert_int_equal(stats().segs, 2);
 	assert_int_equal(stats().segs_failed, 0);
 }
@@ -1475,20 +1626,49 @@ static void test_more_open_than_fit(void **state)
 	assert_int_equal(stats().incomplete, 2);
 }
 
-/* Many sockets in one hash table: each finds its own. */
+/* Finished ones wait for their tick and hold their places: one more is counted, once, and not shown. */
+static void test_more_finished_than_fit(void **state)
+{
+	(void)state;
+	start_bounded(HOST_MODE_1, 2, 64);
+	for (uint64_t i = 0; i < 3; i++)
+		feed_plain(SK + i * 0x1000, SKB);
+	assert_int_equal(stats().incomplete, 1);
+	tick();
+	assert_int_equal(got_count, 2);
+	assert_int_equal(stats().incomplete, 1);
+	feed_plain(SK, SKB);
+	tick();
+	assert_int_equal(got_count, 3);
+}
+
+#define MANY 8000
+
+/* More sockets than the hash table has buckets: each finds its own, in whatever order they come and go. */
 static void test_many_sockets(void **state)
 {
 	(void)state;
-	start_bounded(HOST_MODE_1, 128, 128);
-	for (uint64_t i = 0; i < 100; i++)
+	start_bounded(HOST_MODE_1, MANY, MANY);
+	for (uint64_t i = 0; i < MANY; i++)
 		feed(make_entry(SK + i * 2048, SKB + i * 256));
-	for (uint64_t i = 100; i-- > 0;)
-		feed(make_exit(SK + i * 2048, SKB + i * 256, 0));
+	for (uint64_t i = 0; i < MANY; i += 2) /* the even ones, out of order */
+		feed(make_exit(SK + i * 6154 % MANY * 2048, SKB + i * 6154 % MANY * 256, 0));
 	tick();
-	assert_int_equal(got_count, 100);
-	for (uint64_t i = 0; i < 100; i++)
-		assert_int_equal(got[i].retransmit.skb, SKB + (99 - i) * 256);
+	assert_int_equal(got_count, MANY / 2);
+	for (uint64_t i = 0; i < MANY; i += 2)
+		assert_int_equal(got[i / 2].retransmit.skb, SKB + i * 6154 % MANY * 256);
 	assert_int_equal(stats().incomplete, 0);
+	/* The odd ones grow old, the oldest first; half of them were in time. */
+	record_ns = 1001000 + MANY / 2 * 1000 + 10000000000;
+	tick();
+	assert_int_equal(stats().incomplete, MANY / 4);
+	for (uint64_t i = MANY; i-- > 0;)
+		if (i % 2)
+			feed(make_exit(SK + i * 2048, SKB + i * 256, 0));
+	tick();
+	assert_int_equal(got_count, MANY / 2 + MANY / 4);
+	assert_int_equal(got[MANY / 2].retransmit.skb, SKB + (MANY - 1) * 256);
+	assert_int_equal(stats().incomplete, MANY / 2);
 }
 
 /* ---- sums ---- */
@@ -1621,6 +1801,10 @@ int main(void)
 		TEST(test_mode_2_only_stale_copy),
 		TEST(test_mode_2_other_segment),
 		TEST(test_mode_2_counts),
+		TEST(test_mode_2_stacked_devices),
+		TEST(test_late_exit_lost),
+		TEST(test_counts_of_older_socket),
+		TEST(test_pmtu),
 		TEST(test_no_return_code),
 		TEST(test_older_copy_freed_in_call),
 		TEST(test_mode_2_older_copy_freed),
@@ -1642,6 +1826,7 @@ int main(void)
 		TEST(test_ageing),
 		TEST(test_ageing_without_entry),
 		TEST(test_more_open_than_fit),
+		TEST(test_more_finished_than_fit),
 		TEST(test_many_sockets),
 		TEST(test_sums),
 		TEST(test_duration),

@@ -248,6 +248,42 @@ static void test_older_than_rebpf(void **state)
 	assert_int_equal(refused(&s, 0, 1000), 0);
 }
 
+/* One that says what entered the Loss state. */
+static enum flows_loss loss_after(struct sock *s, bool timeout, uint32_t high_seq)
+{
+	struct flows_attempt a = {
+		.seq = 0,
+		.end_seq = 1000,
+		.total_before = s->total,
+		.total_after = s->total + 1,
+		.transmitted = true,
+		.high_seq = high_seq,
+		.timeout = timeout,
+	};
+
+	s->total++;
+	flows_count(f, &s->id, &a);
+	return flows_loss(f, high_seq);
+}
+
+static void test_how_loss_began(void **state)
+{
+	struct sock s = make_sock(SK, 0), older = make_sock(SK + 1, 0);
+
+	(void)state;
+	assert_int_equal(flows_loss(f, 0), FLOWS_LOSS_UNKNOWN);
+	assert_int_equal(loss_after(&s, false, 0), FLOWS_LOSS_WITHOUT_TIMEOUT);
+	assert_int_equal(loss_after(&s, true, 5000), FLOWS_LOSS_BY_TIMEOUT);
+	assert_int_equal(loss_after(&s, false, 5000), FLOWS_LOSS_BY_TIMEOUT);
+	assert_int_equal(loss_after(&s, false, 6000), FLOWS_LOSS_WITHOUT_TIMEOUT);
+	s.total++; /* missed: perhaps a time-out */
+	assert_int_equal(loss_after(&s, false, 6000), FLOWS_LOSS_UNKNOWN);
+	assert_int_equal(loss_after(&s, true, 7000), FLOWS_LOSS_BY_TIMEOUT);
+	older.total = 3;
+	assert_int_equal(loss_after(&older, false, 7000), FLOWS_LOSS_UNKNOWN);
+	assert_int_equal(loss_after(&s, false, 7000), FLOWS_LOSS_BY_TIMEOUT);
+}
+
 static void test_missed_attempts(void **state)
 {
 	struct sock s = make_sock(SK, 0);
@@ -432,6 +468,7 @@ int main(void)
 		TEST(test_acknowledged),
 		TEST(test_another_lap),
 		TEST(test_older_than_rebpf),
+		TEST(test_how_loss_began),
 		TEST(test_missed_attempts),
 		TEST(test_address_used_again),
 		TEST(test_least_recently_used),
