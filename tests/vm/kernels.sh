@@ -12,11 +12,12 @@ fetch_suite() { # SUITE: 1 after one line on stderr if it cannot be fetched
 	[ -s "$out/release" ] && [ -s "$out/vmlinuz" ] && [ -s "$out/modules/modules.dep" ] && return 0
 	debian_kernel "$new/apt" "$1" amd64 || return 1
 	rm -rf "$out" "${new:?}/lib"
+	# The image first: newer packages keep it among the modules.
 	mkdir -p "$out" "$new/lib/modules" &&
+		mv "$kernel_image" "$out/vmlinuz" &&
 		mv "$kernel_modules" "$new/lib/modules/" &&
 		depmod -b "$new" "$kernel_release" &&
 		mv "$new/lib/modules/$kernel_release" "$out/modules" &&
-		mv "$kernel_image" "$out/vmlinuz" &&
 		echo "$kernel_release" > "$out/release.tmp" &&
 		mv "$out/release.tmp" "$out/release" # last: the suite is complete
 }
