@@ -79,8 +79,8 @@ run_vm() {
 	fi
 	for suite in $suites; do
 		if ! tests/vm/kernels.sh $dir "$suite"; then
-			echo "== vm: $suite: its kernel cannot be fetched"
-			failed=$((failed + 1))
+			echo "== vm: $suite: skipped: its kernel cannot be fetched"
+			skipped=$((skipped + 1))
 			continue
 		fi
 		while [ "$(jobs -rp | wc -l)" -ge "${REBPF_VM_JOBS:-2}" ]; do wait -n; done
