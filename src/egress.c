@@ -141,6 +141,12 @@ static int find_lowest(void *ctx, const char *kind, const char *name, uint32_t h
 	return 0;
 }
 
+static void warn_hidden(struct attachment *a)
+{
+	a->hidden = true;
+	log_warning("%s: a TC filter of priority 1 runs before ours: what it takes is not seen", a->ifname);
+}
+
 /*
  * The filter takes the priority before the lowest in use, so that it runs first, unless that is 1; the handle is our pid,
  * by which a later rebpf knows whether the filter's owner is still alive.
@@ -159,16 +165,17 @@ static int attach_clsact(struct egress *e, struct attachment *a)
 	err = netlink_for_each_filter(a->ifindex, CLSACT_EGRESS, find_lowest, &lowest);
 	if (err)
 		return err;
-	a->hidden = lowest == 1;
-	if (a->hidden)
-		log_warning("%s: a TC filter of priority 1 runs before ours: what it takes is not seen", a->ifname);
+	if (lowest == 1)
+		warn_hidden(a);
 	else if (lowest != UINT32_MAX)
 		opts.priority = lowest - 1;
 	err = bpf_tc_attach(&hook, &opts);
 	a->handle = opts.handle;
 	a->priority = opts.priority;
-	if (err)
+	if (err) {
+		a->priority = 0;
 		detach(a);
+	}
 	return err;
 }
 
@@ -215,16 +222,19 @@ static int sweep_filter(void *ctx, const char *kind, const char *name, uint32_t 
 /* A filter that came before ours since: ours moves before it, if there is room. */
 static void stay_first(struct egress *e, struct attachment *a)
 {
-	uint32_t lowest = UINT32_MAX;
 	struct attachment moved = *a;
+	uint32_t lowest = UINT32_MAX;
 
 	if (a->link_fd >= 0 || a->hidden ||
 	    netlink_for_each_filter(a->ifindex, CLSACT_EGRESS, find_lowest, &lowest) || lowest >= a->priority)
 		return;
-	moved.priority = 0;
+	if (lowest == 1) {
+		warn_hidden(a);
+		return;
+	}
+	/* Both are there for a moment: a copy is then seen twice rather than never. */
 	if (attach_clsact(e, &moved))
 		return;
-	/* Both are there for a moment; the slot takes a copy that is seen twice for the same hop. */
 	a->made_qdisc = false;
 	detach(a);
 	*a = moved;

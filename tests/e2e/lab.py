@@ -168,13 +168,13 @@ class Namespace:
     def no_qdisc(self, dev):
         self.tc("qdisc", "del", "dev", dev, "root")
 
-    def tc_filter(self, dev, *args, prio="100"):
-        """Adds a filter of a third program to TC egress."""
+    def tc_filter(self, dev, *args, prio="60000"):
+        """Adds a filter of a third program to TC egress: after rebpf's, also where that is a clsact filter."""
         if "clsact" not in self.tc("qdisc", "show", "dev", dev):
             self.tc("qdisc", "add", "dev", dev, "clsact", check=False)
         self.tc("filter", "add", "dev", dev, "egress", "prio", prio, *args)
 
-    def tc_verdict(self, dev, verdict, prio="100"):
+    def tc_verdict(self, dev, verdict, prio="60000"):
         """A filter that gives every packet one verdict: classic BPF needs neither a compiler nor act_gact."""
         self.tc_filter(dev, "bpf", "da", "bytecode", "1,6 0 0 %d" % verdict, prio=prio)
 

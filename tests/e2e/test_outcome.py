@@ -72,6 +72,18 @@ def test_shot_by_another_program(stuck, net, version):
     assert event["drop"]["ifname"] == "a0"
 
 
+def test_shot_by_an_earlier_filter(stuck, net):
+    """Where TC is clsact, a filter may run before ours: then rebpf knows the drop's place, or says nothing of TC."""
+    need_failures()
+    view = stuck()
+    net.a.tc_verdict("a0", TC_ACT_SHOT, prio="1")
+    event = later(view, outcome="dropped")
+    assert event["ret"] == 1
+    if event["tc"] is not None:
+        check_hops(event, "a0")
+        assert (event["tc"][0]["verdict"], event["tc"][0]["by"]) == ("TC_ACT_SHOT", "other")
+
+
 def test_shot_recurs_without_backoff(stuck, net):
     """The kernel takes a local drop for congestion: it tries again every 500 ms, and counts all attempts."""
     need_failures()

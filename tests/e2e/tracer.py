@@ -12,7 +12,7 @@ import time
 
 import pytest
 
-from lab import SLOW, kernel, wait_until
+from lab import SLOW, wait_until
 
 TOP = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 BINARY = os.path.abspath(os.environ.get("REBPF", os.path.join(TOP, "build", "rebpf")))
@@ -236,12 +236,12 @@ def has_entry_hooks():
 
 def sees_failures():
     """Are attempts that fail after the transmission step visible?"""
-    return mode()["attempt"] in ("fexit", "kprobe", "tracepoint-err", "sockops") or kernel() >= (6, 17)
+    return mode()["attempt"] in ("fexit", "kprobe", "tracepoint-err", "sockops")
 
 
 def sees_refusals():
     """Are attempts that are refused before it visible?"""
-    return mode()["attempt"] in ("fexit", "kprobe", "tracepoint-err") or kernel() >= (6, 17)
+    return mode()["attempt"] in ("fexit", "kprobe", "tracepoint-err")
 
 
 def need_failures():
