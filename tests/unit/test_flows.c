@@ -431,6 +431,26 @@ static void test_model(void **state)
 		check_model(seed, seed % 2 ? 5000 : (uint32_t)-300);
 }
 
+/* Further from the first unacknowledged byte than any window, or no range at all: nothing is known of it, or after it. */
+static void test_impossible_range(void **state)
+{
+	static const struct {
+		uint32_t seq, end_seq;
+	} row[] = { { 0x40000001, 0x40000002 }, { 500, 500 }, { 500, 400 }, { 500, 0x40000600 }, { 0x7fffffff, 0x80000001 } };
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(row) / sizeof(row[0]); i++) {
+		struct sock s = make_sock(SK + i, 0);
+
+		assert_int_equal(marked(&s, 0, 1000), 1);
+		assert_int_equal(unmarked(&s, row[i].seq, row[i].end_seq), 0);
+		assert_int_equal(marked(&s, 0, 1000), 0);
+		/* The greatest that there may be. */
+		assert_int_equal(unmarked(&s, 0x40000000, 0x7fffffff), 1);
+		assert_int_equal(marked(&s, 0x40000000, 0x7fffffff), 2);
+	}
+}
+
 /* Numbers that no kernel gives (a file may say anything): the sanitizers watch. */
 static void test_hostile(void **state)
 {
@@ -476,6 +496,7 @@ int main(void)
 		TEST(test_bound_of_ranges),
 		TEST(test_bound_of_memory),
 		TEST(test_model),
+		TEST(test_impossible_range),
 		TEST(test_hostile),
 	};
 
