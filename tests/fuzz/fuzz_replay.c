@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: MIT
 /* links: src/replay.c src/pipeline.c src/decode.c src/correlate.c src/attempt.c src/classify.c src/flows.c src/names.c src/reasons.c src/filter.c src/field.c src/event.c src/ev_retransmit.c src/ev_stats.c src/output.c src/sink.c src/sink_text.c src/sink_json.c src/sink_record.c src/util.c src/log.c */
 /*
- * Arbitrary bytes as a recording: through -r, the pipeline and every format, into nothing. A file may say what no kernel
- * says; whatever it says, nothing may be read or written out of place, and the program must come to its end.
+ * Arbitrary bytes as a recording: through -r, the pipeline and every format, into nothing. A file may say what
+ * no kernel says; whatever it says, nothing may be read or written out of place, and the program must come to
+ * its end.
  *
  *	with libFuzzer:	tests/fuzz/run.sh [SECONDS]
  *	without:	a program that takes the files of its corpus as arguments, for the unit tier
@@ -66,7 +67,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
 #ifdef FUZZER
 
-/* With few places, which saves most of the time of a run, and lets the fuzzer come to their end (ld --wrap). */
+/* With few places (ld --wrap): that saves most of the time of a run, and the fuzzer comes to their end. */
 struct correlate *__real_correlate_new(unsigned int max_open, unsigned int max_flows, correlate_event_fn *fn,
 				       void *ctx);
 struct correlate *__wrap_correlate_new(unsigned int max_open, unsigned int max_flows, correlate_event_fn *fn,
@@ -78,7 +79,7 @@ struct correlate *__wrap_correlate_new(unsigned int max_open, unsigned int max_f
 	return __real_correlate_new(8, 4, fn, ctx);
 }
 
-/* ---- mutations that keep most records whole: what matters is what follows what, and which numbers agree ---- */
+/* ---- mutations that keep records whole: what matters is their order, and which numbers agree ---- */
 
 #define MAX_RECORDS 4096
 #define WORD 4
@@ -141,7 +142,8 @@ static size_t remove_record(const struct layout *l, uint8_t *data, size_t size, 
 }
 
 /* A copy of record @i before record @j. */
-static size_t repeat_record(const struct layout *l, uint8_t *data, size_t size, size_t max_size, size_t i, size_t j)
+static size_t repeat_record(const struct layout *l, uint8_t *data, size_t size, size_t max_size, size_t i,
+			    size_t j)
 {
 	uint8_t copy[UINT16_MAX];
 	size_t n = length_of(l, i);

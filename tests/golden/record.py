@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Makes small recordings of real loss: called by record.sh with a directory, a suffix and the names that are wanted.
+"""Makes small recordings of real loss. record.sh calls it with a directory, a suffix and the wanted names.
 
 Each runs `rebpf -w` inside one namespace of a network of its own (tests/e2e/lab.py), on a port of its own.
 """
@@ -28,7 +28,8 @@ class Recording:
         self.errors = open(path + ".log", "w+", encoding="utf-8")
         self.process = subprocess.Popen(
             ["nsenter", "--net=/run/netns/" + ns.name, REBPF, "-w", path, "-P", str(PORT), "-d",
-             str(20 * SLOW), *(["-c", str(count)] if count else [])], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=self.errors)
+             str(20 * SLOW), *(["-c", str(count)] if count else [])],
+            stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=self.errors)
         wait_until(lambda: "rebpf: ready" in self.log() or self.process.poll() is not None, 20, "rebpf")
         assert self.process.poll() is None, self.log()
 

@@ -219,7 +219,7 @@ FILTERS = [
 
 @pytest.mark.parametrize("args, wanted", FILTERS, ids=[" ".join(args) for args, _ in FILTERS])
 def test_filter(args, wanted):
-    """What is printed is what the same recording without a filter gives, less what is not wanted, in both formats."""
+    """What is printed is what the recording gives without a filter, less what is not wanted, in both formats."""
     kept = left_out = 0
     for name in NAMES:
         every = list(zip(text(recording(name)).splitlines(), events(recording(name))))
@@ -247,7 +247,8 @@ def test_filters_do_not_change_what_is_known():
     path = recording("shot")
     every = events(path)
     shown = events(path, "--reason", "TC_EGRESS")
-    assert [e["attempt"] for e in shown] == [e["attempt"] for e in every if e["drop"]] != list(range(1, len(shown) + 1))
+    assert [e["attempt"] for e in shown] == [e["attempt"] for e in every if e["drop"]]
+    assert shown[0]["attempt"] > 1
     stats = json.loads(json_lines(path, "--type", "syn").splitlines()[-1])
     assert (stats["attempts"], stats["printed"]) == (len(every), 0)
 
@@ -389,7 +390,7 @@ def test_damaged_size(file):
 
 @pytest.mark.parametrize("seed", range(60))
 def test_damaged_anywhere(seed, file):
-    """Whatever a file says, the program ends by itself and what it prints is JSON, or text without control bytes."""
+    """Whatever a file says, the program ends by itself and prints JSON, or text without control bytes."""
     rng = random.Random(seed)
     data = bytearray(read_bytes(rng.choice(NAMES)))
     for _ in range(rng.choice((1, 10, 200))):

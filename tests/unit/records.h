@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Builders of records. Each gives a complete record of one plain situation, which a test then changes: a segment of 1448
- * bytes at sequence number 1000, on 10.0.0.1:443 > 10.0.0.2:51234, whose copy leaves by eth0 (index 2). Times go up
- * by a microsecond from record to record.
+ * Builders of records. Each gives a complete record of one plain situation, which a test then changes: a
+ * segment of 1448 bytes at sequence number 1000, on 10.0.0.1:443 > 10.0.0.2:51234, whose copy leaves by eth0
+ * (index 2). Times go up by a microsecond from record to record.
  */
 #ifndef REBPF_RECORDS_H
 #define REBPF_RECORDS_H

@@ -787,7 +787,7 @@ static void test_shot_before_us(void **state)
 	assert_int_equal(last()->tc[0].skb, COPY);
 }
 
-/* The same on the lower one of two devices, whose upper one is ours. Without reasons the absence of a QUEUED tells. */
+/* The same on the lower one of two devices. Without reasons the absence of its QUEUED tells. */
 static void test_shot_before_us_on_lower_device(void **state)
 {
 	union record t, q;
@@ -1136,7 +1136,7 @@ static void test_counts_of_older_socket(void **state)
 	assert_event("rto #2 1000+1448 x1 tc=eth0:OK ret=0 sent drop=-");
 }
 
-/* Loss with nothing to undo: after a time-out of the same episode it is slow start, else a smaller path MTU. */
+/* Loss with nothing to undo: slow start after a time-out of the same episode, else a smaller path MTU. */
 static void test_pmtu(void **state)
 {
 	static const struct {
@@ -1202,7 +1202,7 @@ static void test_no_return_code(void **state)
 
 /* ---- an older copy that is freed meanwhile ---- */
 
-/* A queue that is full drops its oldest packet (pfifo_head_drop): the previous copy, in the middle of the call. */
+/* A full queue drops its oldest packet (pfifo_head_drop): the previous copy, in the middle of the call. */
 static void test_older_copy_freed_in_call(void **state)
 {
 	union record d, x;
@@ -1510,7 +1510,7 @@ static void test_exit_of_other_segment(void **state)
 	assert_int_equal(stats().incomplete, 2);
 }
 
-/* TC's record did not get into the ring, QUEUED did: then the device looks unwatched, and TC is null, not empty. */
+/* TC's record did not get into the ring, QUEUED did: the device looks unwatched, TC is null, not empty. */
 static void test_tc_record_lost(void **state)
 {
 	(void)state;

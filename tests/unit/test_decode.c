@@ -26,10 +26,16 @@ static const struct {
 
 #define KINDS (sizeof(kinds) / sizeof(kinds[0]))
 
-/* @size bytes of their own, so that the sanitizer sees every step too far; every byte of the payload is 0xa5. */
+/* @size bytes of their own, so that the sanitizer sees every step too far. All of the payload is 0xa5. */
 static void *make_bytes(uint8_t kind, size_t size, size_t said)
 {
-	struct rec_header h = { .ts_ns = 0x1122334455667788, .lost = 9, .size = (uint16_t)said, .kind = kind, .cpu = 3 };
+	struct rec_header h = {
+		.ts_ns = 0x1122334455667788,
+		.lost = 9,
+		.size = (uint16_t)said,
+		.kind = kind,
+		.cpu = 3,
+	};
 	unsigned char *p = malloc(size ? size : 1);
 
 	assert_non_null(p);

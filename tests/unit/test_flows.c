@@ -30,8 +30,8 @@ struct sock {
 static struct sock make_sock(uint64_t sk, uint32_t snd_una)
 {
 	return (struct sock){
-		.id = { .sk = sk, .laddr = { 10, 0, 0, 1 }, .raddr = { 10, 0, 0, 2 }, .lport = 443, .rport = 50000,
-			.ip_version = 4, .netns = 1 },
+		.id = { .sk = sk, .laddr = { 10, 0, 0, 1 }, .raddr = { 10, 0, 0, 2 }, .lport = 443,
+			.rport = 50000, .ip_version = 4, .netns = 1 },
 		.snd_una = snd_una,
 	};
 }
@@ -210,7 +210,7 @@ static void test_acknowledged(void **state)
 	assert_int_equal(marked(&s, 0, 1000), 1);
 }
 
-/* No retransmission for four gigabytes: nothing told that the old range was acknowledged, but for the mark. */
+/* No retransmission for four gigabytes: only the mark tells that the old range was acknowledged. */
 static void test_another_lap(void **state)
 {
 	struct sock s = make_sock(SK, 0);
@@ -362,7 +362,7 @@ static void test_many_sockets(void **state)
 	}
 }
 
-/* No socket may fill the memory: the first bytes are forgotten, and then their number is unknown, not wrong. */
+/* No socket may fill the memory: the first bytes are forgotten, and their number is unknown, not wrong. */
 static void test_bound_of_ranges(void **state)
 {
 	struct sock s = make_sock(SK, 0);
@@ -431,12 +431,15 @@ static void test_model(void **state)
 		check_model(seed, seed % 2 ? 5000 : (uint32_t)-300);
 }
 
-/* Further from the first unacknowledged byte than any window, or no range at all: nothing is known of it, or after it. */
+/* Further away than any window, or no range at all: nothing is known of it, or after it. */
 static void test_impossible_range(void **state)
 {
 	static const struct {
 		uint32_t seq, end_seq;
-	} row[] = { { 0x40000001, 0x40000002 }, { 500, 500 }, { 500, 400 }, { 500, 0x40000600 }, { 0x7fffffff, 0x80000001 } };
+	} row[] = {
+		{ 0x40000001, 0x40000002 }, { 500, 500 }, { 500, 400 },
+		{ 500, 0x40000600 }, { 0x7fffffff, 0x80000001 },
+	};
 
 	(void)state;
 	for (size_t i = 0; i < sizeof(row) / sizeof(row[0]); i++) {
