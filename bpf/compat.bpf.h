@@ -54,4 +54,10 @@ static __always_inline __u64 compat_sk_ino(struct sock *sk)
 	return BPF_CORE_READ(alloc, vfs_inode.i_ino);
 }
 
+/* sk_drops left struct sock for a pointer to per-node counters in 6.18 where it is contended; absent there: 0. */
+static __always_inline __u32 compat_sk_drops(struct sock *sk)
+{
+	return bpf_core_field_exists(sk->sk_drops) ? BPF_CORE_READ(sk, sk_drops.counter) : 0;
+}
+
 #endif

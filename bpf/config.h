@@ -9,6 +9,8 @@
 #include "event.h"
 
 #define REBPF_MAX_RULES 32
+#define REBPF_MAX_WRAPPERS 32
+#define REBPF_MAX_PLACES 4096
 #define REBPF_MAX_CPUS 1024 /* counters of higher CPUs share a row */
 #define REBPF_CONTROL_BYTES (4u << 20)
 #define REBPF_DROPS_BYTES (8u << 20)
@@ -32,6 +34,11 @@ struct port_rule {
 	__u32 list;      /* enum rule_list */
 };
 
+/* A function that frees on behalf of its caller: who decided, the stack tells. [start, end), 0: none. */
+struct code_range {
+	__u64 start, end;
+};
+
 /*
  * @has_entry: hooks at the entry of the retransmit functions open the in-flight slot; without them the
  *             classifier and the drop hook recognise a retransmission by themselves.
@@ -42,12 +49,17 @@ struct config {
 	__u8 drop_has_reason; /* kfree_skb has its reason argument (5.17) */
 	__u8 ip_version;      /* 4, 6 or 0: both */
 	__u8 heartbeat;       /* the classifier outlives user space (clsact): obey shared.heartbeat_ns */
-	__u8 zero[3];
+	__u8 drop_has_rx_sk;  /* kfree_skb has its rx_sk argument (6.11) */
+	__u8 drop_stack;      /* take a stack of every drop */
+	__u8 all_protocols;   /* records of drops of other protocols than TCP, too */
+	__u8 nat_possible;    /* a packet may carry translated addresses: without connection tracking any may be wanted */
+	__u8 zero[7];
 	__u32 tick_us;       /* of a jiffy */
 	__u32 addr_rules;
 	__u32 port_rules;
 	struct addr_rule addr[REBPF_MAX_RULES];
 	struct port_rule port[REBPF_MAX_RULES];
+	struct code_range wrapper[REBPF_MAX_WRAPPERS];
 };
 
 /* Counts of one CPU, written with atomic additions only, hence exact under nesting. */
@@ -55,7 +67,23 @@ struct cpu_counts {
 	__u64 produced[REC_KIND_COUNT]; /* records wanted, by kind, whether the ring had room or not */
 	__u64 lost[RING_COUNT];
 	__u64 slot_failed; /* in-flight slots that could not be opened */
-	__u64 pad[16 - (REC_KIND_COUNT + RING_COUNT + 1) % 16];
+	__u64 drops;       /* packets freed as a drop, of any protocol */
+	__u64 drops_tcp;
+	__u64 pad[16 - (REC_KIND_COUNT + RING_COUNT + 3) % 16];
+};
+
+/* Key and value of the map of drop counts: exact whatever becomes of the records. */
+struct drop_place {
+	__u64 location; /* 0 if synthetic */
+	__u32 reason;
+	__u8 tcp;
+	__u8 source; /* enum drop_source */
+	__u16 zero;
+};
+
+struct drop_count {
+	__u64 packets;
+	__u64 bytes;
 };
 
 /*
@@ -70,7 +98,7 @@ struct shared {
 	__u32 pad1;
 	__u64 heartbeat_ns;
 	__u64 pad2[6];
-	__u64 lost_bucket[RING_COUNT][REBPF_FLOW_BUCKETS];
+	__u64 lost_bucket[RING_COUNT][REBPF_FLOW_BUCKETS + 1]; /* the last one: may be of any flow */
 	struct cpu_counts cpu[REBPF_MAX_CPUS];
 };
 

@@ -12,7 +12,8 @@ static __always_inline void tc_emit(__u64 sk, __u64 p, struct sk_buff *skb, cons
 		return;
 	copy_read(&t->c, sk, p, skb, pkt);
 	t->verdict = TC_NEXT;
-	t->zero = 0;
+	t->wmem_other = BPF_CORE_READ((struct sock *)sk, sk_wmem_alloc.refs.counter) - BPF_CORE_READ(skb, truesize);
+	t->delivered_us = p ? BPF_CORE_READ(skb_tcb((struct sk_buff *)p), tx.delivered_mstamp) : 0;
 	emit_submit(t);
 }
 

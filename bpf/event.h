@@ -11,6 +11,9 @@
 
 #ifndef __bpf__
 #include <linux/types.h>
+#include <stddef.h>
+#elif !defined(offsetof)
+#define offsetof(type, member) __builtin_offsetof(type, member)
 #endif
 
 #include "event_kinds.h"
@@ -132,8 +135,19 @@ struct rec_rtx_entry {
 	__u8 hook; /* enum rtx_hook */
 	__u8 bits;
 	__u32 high_seq; /* snd_nxt when the Loss or Recovery state was entered: names the episode */
-	__u32 zero;
+	__u32 tsoffset; /* tcp_sock.tsoffset: a time stamp value is the clock (ms, or us) plus this */
+	__u32 rcv_nxt;
+	__u32 rack_end_seq; /* tcp_sock.rack.end_seq: of the latest sent segment that was (S)ACKed */
+	__u32 dst_netns;    /* the first device on the way, by the socket's cached route; 0: none cached */
+	__u32 dst_ifindex;
+	__u32 sk_drops; /* sock.sk_drops, 0 where the kernel does not keep it there */
+	__u8 dst_bits;  /* RTX_DST_* */
+	__u8 zero[7];
 };
+
+/* rec_rtx_entry.dst_bits */
+#define RTX_DST_XFRM 0x01   /* dst_entry.xfrm: IPsec */
+#define RTX_DST_TUNNEL 0x02 /* dst_entry.lwtstate: a lightweight tunnel */
 
 /* What a copy on its way carries: enough to tell it from an older copy of the same bytes. */
 struct rec_copy {
@@ -152,12 +166,18 @@ struct rec_copy {
 	char ifname[REBPF_IFNAME_LEN];
 };
 
-/* RTX_TC: TC egress saw the copy. @verdict is ours: -1 (go on) unless rebpf injects loss. */
+/*
+ * RTX_TC: TC egress saw the copy. @verdict is ours: -1 (go on) unless rebpf injects loss.
+ * @delivered_us: tcp_skb_cb.tx.delivered_mstamp of P, before this transmission changes it: not later than the previous
+ *                copy's transmission. 0: P was not found.
+ * @wmem_other:   sock.sk_wmem_alloc without this copy: 1 if nothing else of the socket is on its way down.
+ */
 struct rec_rtx_tc {
 	struct rec_header h;
 	struct rec_copy c;
 	__s32 verdict;
-	__u32 zero;
+	__u32 wmem_other;
+	__u64 delivered_us;
 };
 
 /* RTX_QUEUED: the copy passed TC egress and is handed to the device (net:net_dev_queue). */
@@ -212,7 +232,8 @@ struct rec_rtx_exit {
 #define HOST_ENTRY_HOOKS 0x1 /* every attempt begins with its ENTRY */
 #define HOST_SEES_FAILURES 0x2 /* attempts that fail end with an EXIT too */
 #define HOST_SEES_QUEUED 0x4 /* a copy handed to a device gives a QUEUED */
-#define HOST_SEES_DROPS 0x8 /* drops of copies under way give a DROP */
+#define HOST_SEES_DROPS 0x8 /* drops of copies under way give a RTX_DROP */
+#define HOST_SEES_ALL_DROPS 0x10 /* every drop of a TCP packet gives a DROP */
 
 /* HOST: the machine that recorded. First of a stream. */
 struct rec_host {
@@ -282,6 +303,169 @@ struct rec_tick {
 	__u64 missed;   /* events that no program saw (recursion, full map) so far */
 };
 
+/* ---- drops ---- */
+
+/* The two ends of a packet, in its direction. Addresses as in struct rec_flow. */
+struct rec_tuple {
+	__u8 saddr[16];
+	__u8 daddr[16];
+	__u16 sport; /* 0 if the protocol has none */
+	__u16 dport;
+	__u8 ip_version; /* 4 or 6; 0: no packet of IP, or the tuple is not there */
+	__u8 protocol;   /* IPPROTO_* */
+	__u16 zero;
+};
+
+/* Who says that a packet was dropped (rec_drop.source). All but KFREE are rebpf's own, printed as synthetic. */
+enum drop_source {
+	DROP_SOURCE_KFREE,            /* skb:kfree_skb */
+	DROP_SOURCE_LISTEN_OVERFLOW,  /* the accept queue is full: TCP_LISTEN_OVERFLOW, as nstat's ListenOverflows */
+	DROP_SOURCE_REQQ_FULL,        /* the queue of requests is full: TCP_REQQ_FULL, as TCPReqQFullDrop */
+	DROP_SOURCE_RETRIES_EXCEEDED, /* the connection is given up: RETRIES_EXCEEDED, as TCPAbortOnTimeout */
+	DROP_SOURCE_COUNT
+};
+
+struct rec_sack_block {
+	__u32 start, end;
+};
+
+#define REBPF_SACK_BLOCKS 4
+
+/*
+ * DROP: a packet was freed as a drop. A socket's identity is there if @sk is: of skb->sk or, received, of the socket it
+ * was for (of the listener, for a request). Ends before @nat unless the packet's connection is translated or a stack was
+ * taken.
+ * @location: return address in the function that freed, as the tracepoint gives it. 0 if synthetic.
+ * @nat:      the same packet's tuple by connection tracking, as before and after translation; ip_version 0: none.
+ * @stack:    return addresses from the tracepoint outwards.
+ */
+struct rec_drop {
+	struct rec_header h;
+	__u64 location;
+	__u64 skb;
+	struct rec_tuple t;
+	__u32 reason; /* number in enum skb_drop_reason of the running kernel, 0 if synthetic or without reasons */
+	__u32 netns;
+	__u32 ifindex; /* 0: no device */
+	__u32 len;     /* of the packet from its IP header on; 0: unknown */
+	__u32 seq;
+	__u32 end_seq;
+	__u32 ack;
+	__u32 tsval; /* TCP time stamp option, 0: none */
+	__u32 tsecr;
+	__u16 ip_id;
+	__u8 tcp_flags;
+	__u8 source; /* enum drop_source */
+	__u64 sk;
+	__u64 cgroup;
+	__u64 ino;
+	__u32 uid;
+	__u8 state;    /* of the socket */
+	__u8 received; /* the socket is the one that the packet was for, not the one that sent it */
+	__u8 sacks;    /* how many of @sack are there */
+	__u8 zero;
+	struct rec_owner owner;
+	struct rec_owner task;
+	char ifname[REBPF_IFNAME_LEN];
+	struct rec_sack_block sack[REBPF_SACK_BLOCKS];
+	struct rec_tuple nat[2];
+	__u64 stack[REBPF_STACK_DEPTH];
+};
+#define REC_DROP_SHORT_SIZE offsetof(struct rec_drop, nat)
+
+/* ---- spurious retransmissions ---- */
+
+enum spurious_evidence { SPURIOUS_NONE, SPURIOUS_DSACK, SPURIOUS_FRTO, SPURIOUS_TIMESTAMP, SPURIOUS_COUNT };
+
+/*
+ * SPURIOUS: the peer, or the timing of its answer, says that an earlier retransmission was not needed.
+ * @dups: so many duplicates were reported at once (DSACK), else 0.
+ * @seq, @end_seq: what arrived twice; equal: unknown.
+ */
+struct rec_spurious {
+	struct rec_header h;
+	struct rec_flow flow;
+	struct rec_owner owner;
+	__u32 seq;
+	__u32 end_seq;
+	__u32 snd_una;
+	__u32 dups;
+	__u8 evidence; /* enum spurious_evidence */
+	__u8 zero[7];
+};
+
+/* ---- what user space finds out about the host ---- */
+
+/* Where a packet is once the device has it (rec_link.type). */
+enum link_type {
+	LINK_UNKNOWN,
+	LINK_LEAVES,   /* out of this kernel: a physical device, tun or tap */
+	LINK_LOOPBACK, /* back in the same namespace */
+	LINK_VIRTUAL,  /* elsewhere in this kernel: veth, macvlan, bridge, bond, vlan ... */
+	LINK_TUNNEL,   /* encapsulated: ipip, gre, vxlan, wireguard, xfrm ... */
+	LINK_TYPE_COUNT
+};
+
+/* rec_link.bits */
+#define LINK_GONE 0x1       /* there is no such device any more */
+#define LINK_XDP 0x2        /* an XDP program may drop or redirect what it receives */
+#define LINK_TC_CONSUMES 0x4 /* a TC or netfilter egress/ingress program, not ours, that can consume silently */
+
+/*
+ * LINK: a device. Said for each at the first survey of its namespace, then when anything but @errors' zero change is new.
+ * @errors: packets lost without kfree_skb, for all we know: rx_missed + rx_fifo + tx_errors + tx_dropped.
+ */
+struct rec_link {
+	struct rec_header h;
+	__u32 netns;
+	__u32 ifindex;
+	__u32 bits; /* LINK_* */
+	__u8 type;  /* enum link_type */
+	__u8 zero[3];
+	__u64 errors;
+	char ifname[REBPF_IFNAME_LEN];
+};
+
+/* ADDR: a namespace has, or has no longer, this address. */
+struct rec_addr {
+	struct rec_header h;
+	__u8 addr[16];
+	__u32 netns;
+	__u8 ip_version;
+	__u8 gone;
+	__u16 zero;
+};
+
+/* rec_survey.bits */
+#define SURVEY_FULL 0x1       /* looked at links, addresses and programs, not only at counters and queues */
+#define SURVEY_INCOMPLETE 0x2 /* there are namespaces that could not be looked into */
+#define SURVEY_QUEUED 0x4     /* some queueing discipline, or a backlog of the CPUs, held packets */
+
+/*
+ * SURVEY: what LINK and ADDR records have said so far was so at some time between @begin_ns and h.ts_ns.
+ * @softnet: packets that CPUs dropped from their backlogs without kfree_skb, for all we know.
+ */
+struct rec_survey {
+	struct rec_header h;
+	__u64 begin_ns;
+	__u64 softnet;
+	__u32 namespaces;
+	__u32 bits; /* SURVEY_* */
+};
+
+/* SOCKET: whose packet a drop was, where the kernel did not say. Comes right before its DROP. */
+struct rec_socket {
+	struct rec_header h;
+	__u64 skb; /* of the DROP */
+	__u64 ino;
+	__u64 cgroup;
+	__u32 uid;
+	__u8 state;
+	__u8 received;
+	__u16 zero;
+	struct rec_owner owner;
+};
+
 #ifdef __cplusplus
 #define REC_ASSERT(c, m) static_assert(c, m)
 #else
@@ -290,9 +474,9 @@ struct rec_tick {
 REC_ASSERT(sizeof(struct rec_header) == 24, "rec_header");
 REC_ASSERT(sizeof(struct rec_flow) == 80, "rec_flow");
 REC_ASSERT(sizeof(struct rec_owner) == 24, "rec_owner");
-REC_ASSERT(sizeof(struct rec_rtx_entry) == 24 + 80 + 24 + 24 + 32 + 18 * 4 + 8 + 8, "rec_rtx_entry");
+REC_ASSERT(sizeof(struct rec_rtx_entry) == 24 + 80 + 24 + 24 + 32 + 18 * 4 + 8 + 4 + 6 * 4 + 8 + 4, "rec_rtx_entry");
 REC_ASSERT(sizeof(struct rec_copy) == 72, "rec_copy");
-REC_ASSERT(sizeof(struct rec_rtx_tc) == 24 + 72 + 8, "rec_rtx_tc");
+REC_ASSERT(sizeof(struct rec_rtx_tc) == 24 + 72 + 16, "rec_rtx_tc");
 REC_ASSERT(sizeof(struct rec_rtx_queued) == 24 + 32, "rec_rtx_queued");
 REC_ASSERT(sizeof(struct rec_rtx_drop) == 24 + 72 + 16 + 8 * REBPF_STACK_DEPTH, "rec_rtx_drop");
 REC_ASSERT(sizeof(struct rec_rtx_exit) == 24 + 24 + 24, "rec_rtx_exit");
@@ -304,6 +488,14 @@ REC_ASSERT(sizeof(struct rec_owner_found) == 64, "rec_owner_found");
 REC_ASSERT(sizeof(struct rec_netns) == 32, "rec_netns");
 REC_ASSERT(sizeof(struct rec_loss) == 48, "rec_loss");
 REC_ASSERT(sizeof(struct rec_tick) == 40, "rec_tick");
+REC_ASSERT(sizeof(struct rec_tuple) == 40, "rec_tuple");
+REC_ASSERT(sizeof(struct rec_drop) == 24 + 16 + 40 + 9 * 4 + 4 + 24 + 8 + 48 + 16 + 32 + 80 + 8 * REBPF_STACK_DEPTH,
+	   "rec_drop");
+REC_ASSERT(sizeof(struct rec_spurious) == 24 + 80 + 24 + 16 + 8, "rec_spurious");
+REC_ASSERT(sizeof(struct rec_link) == 24 + 16 + 8 + 16, "rec_link");
+REC_ASSERT(sizeof(struct rec_addr) == 48, "rec_addr");
+REC_ASSERT(sizeof(struct rec_survey) == 48, "rec_survey");
+REC_ASSERT(sizeof(struct rec_socket) == 24 + 24 + 8 + 24, "rec_socket");
 
 /* Losses are counted per bucket of flows, so that a flood on one does not darken the others. */
 #define REBPF_FLOW_BUCKETS 256
@@ -312,6 +504,16 @@ REC_ASSERT(sizeof(struct rec_tick) == 40, "rec_tick");
 static inline __u32 flow_bucket(__u64 sk)
 {
 	return (__u32)((sk * 0x9e3779b97f4a7c15ULL) >> 56);
+}
+
+/* The bucket of a packet, the same in both directions: of records about packets without a socket. */
+static inline __u32 tuple_bucket(const struct rec_tuple *t)
+{
+	const __u32 *s = (const __u32 *)(const void *)t->saddr, *d = (const __u32 *)(const void *)t->daddr;
+	__u64 x = (__u64)(s[0] ^ d[0]) << 32 | (s[3] ^ d[3]);
+
+	x ^= (__u64)(__u16)(t->sport ^ t->dport) << 16;
+	return (__u32)((x * 0x9e3779b97f4a7c15ULL) >> 56);
 }
 
 #endif

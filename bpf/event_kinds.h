@@ -25,7 +25,13 @@
 	X(OWNER, rec_owner_found, USER)                  \
 	X(NETNS, rec_netns, USER)                        \
 	X(LOSS, rec_loss, USER)                          \
-	X(TICK, rec_tick, USER)
+	X(TICK, rec_tick, USER)                          \
+	X(DROP, rec_drop, DROPS)                         \
+	X(SPURIOUS, rec_spurious, CONTROL)               \
+	X(LINK, rec_link, USER)                          \
+	X(ADDR, rec_addr, USER)                          \
+	X(SURVEY, rec_survey, USER)                      \
+	X(SOCKET, rec_socket, USER)
 
 /*
  * EVENT_KINDS(X): X(NAME, name as typed and printed, payload struct, printed by default).
@@ -33,6 +39,8 @@
  */
 #define EVENT_KINDS(X)                                   \
 	X(RETRANSMIT, retransmit, ev_retransmit, 1)      \
+	X(DROP, drop, ev_drop, 1)                        \
+	X(SPURIOUS, spurious, ev_spurious, 1)            \
 	X(STATS, stats, ev_stats, 1)
 
 #endif

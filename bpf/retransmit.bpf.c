@@ -9,6 +9,26 @@
 
 /* ---- reading ---- */
 
+/* Where the next packet goes first, by the route that the socket has cached. */
+static __always_inline void entry_read_route(struct rec_rtx_entry *e, struct sock *sk)
+{
+	struct dst_entry *dst = BPF_CORE_READ(sk, sk_dst_cache);
+	struct net_device *dev = dst ? BPF_CORE_READ(dst, dev) : NULL;
+
+	__builtin_memset(e->zero, 0, sizeof(e->zero));
+	e->dst_bits = 0;
+	e->dst_netns = 0;
+	e->dst_ifindex = 0;
+	if (!dev)
+		return;
+	e->dst_netns = BPF_CORE_READ(dev, nd_net.net, ns.inum);
+	e->dst_ifindex = BPF_CORE_READ(dev, ifindex);
+	if (bpf_core_field_exists(dst->xfrm) && BPF_CORE_READ(dst, xfrm))
+		e->dst_bits |= RTX_DST_XFRM;
+	if (BPF_CORE_READ(dst, lwtstate))
+		e->dst_bits |= RTX_DST_TUNNEL;
+}
+
 /* The socket's figures and what the type of the retransmission is decided from (net/ipv4/tcp_timer.c). */
 static __always_inline void entry_read_socket(struct rec_rtx_entry *e, struct sock *sk)
 {
@@ -35,7 +55,11 @@ static __always_inline void entry_read_socket(struct rec_rtx_entry *e, struct so
 	e->pending = BPF_CORE_READ(icsk, icsk_pending);
 	e->retransmits = BPF_CORE_READ(icsk, icsk_retransmits);
 	e->high_seq = BPF_CORE_READ(tp, high_seq);
-	e->zero = 0;
+	e->tsoffset = BPF_CORE_READ(tp, tsoffset);
+	e->rcv_nxt = BPF_CORE_READ(tp, rcv_nxt);
+	e->rack_end_seq = BPF_CORE_READ(tp, rack.end_seq);
+	e->sk_drops = compat_sk_drops(sk);
+	entry_read_route(e, sk);
 	if (BPF_CORE_READ_BITFIELD_PROBED(tp, frto))
 		e->bits |= RTX_BIT_FRTO;
 	if (BPF_CORE_READ_BITFIELD_PROBED(tp, syn_data))
@@ -351,6 +375,9 @@ static __always_inline bool synack_emit(const struct sock *listener, struct requ
 	e->snd_una = e->seq;
 	e->snd_nxt = e->end_seq;
 	e->segs = 1;
+	e->delivered_us = BPF_CORE_READ(treq, snt_synack); /* when the first one was sent */
+	e->rcv_nxt = BPF_CORE_READ(treq, rcv_nxt);
+	e->tsoffset = BPF_CORE_READ(treq, ts_off);
 	e->total_retrans = BPF_CORE_READ_BITFIELD_PROBED(req, num_retrans);
 	e->mss = BPF_CORE_READ(req, mss);
 	e->tcp_flags = TCP_FLAG_SYN | TCP_FLAG_ACK;

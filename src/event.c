@@ -34,7 +34,7 @@ void event_common_fields(const struct ev_common *c, struct visitor *v)
 	field_u64_if(v, FIELD("netns", SHOW_VERBOSE), flow->netns, flow->netns);
 	field_u64_if(v, FIELD("pid", SHOW_NEVER), owned, c->owner.tgid);
 	field_string_if(v, FIELD("comm", SHOW_NEVER), owned, c->owner.comm, sizeof(c->owner.comm));
-	field_u64(v, FIELD("uid", SHOW_VERBOSE), flow->uid);
+	field_u64_if(v, FIELD("uid", SHOW_VERBOSE), flow->sk, flow->uid);
 	field_u64_if(v, FIELD("cgroup", SHOW_VERBOSE), flow->cgroup, flow->cgroup);
 	field_u64_if(v, FIELD("task_pid", SHOW_NEVER), has_task, c->task.tgid);
 	field_string_if(v, FIELD("task_comm", SHOW_NEVER), has_task, c->task.comm, sizeof(c->task.comm));
@@ -128,6 +128,10 @@ static const char *const rtx_causes[RTX_CAUSE_COUNT] = { RTX_CAUSES(X) };
 #define X(NAME, name) [CAUSE_WHY_##NAME] = #name,
 static const char *const cause_whys[CAUSE_WHY_COUNT] = { CAUSE_WHYS(X) };
 #undef X
+#define X(NAME, name) [DROP_CLASS_##NAME] = #name,
+static const char *const drop_classes[DROP_CLASS_COUNT] = { DROP_CLASSES(X) };
+#undef X
+static const char *const spurious_evidences[SPURIOUS_COUNT] = { "none", "dsack", "frto", "timestamp" };
 
 const char *rtx_type_name(enum rtx_type t)
 {
@@ -147,6 +151,16 @@ const char *rtx_cause_name(enum rtx_cause c)
 const char *cause_why_name(enum cause_why w)
 {
 	return list_word(cause_whys, ARRAY_SIZE(cause_whys), w);
+}
+
+const char *drop_class_name(enum drop_class c)
+{
+	return list_word(drop_classes, ARRAY_SIZE(drop_classes), c);
+}
+
+const char *spurious_evidence_name(enum spurious_evidence e)
+{
+	return list_word(spurious_evidences, ARRAY_SIZE(spurious_evidences), e);
 }
 
 const char *tc_verdict_name(int verdict)

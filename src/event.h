@@ -85,9 +85,28 @@ struct ev_tc_hop {
 	enum tc_by by;
 };
 
+/* What a drop reason means to an operator (meaning.h). */
+#define DROP_CLASSES(X) X(BAD, bad) X(POLICY, policy) X(EXPECTED, expected)
+enum drop_class {
+#define X(NAME, name) DROP_CLASS_##NAME,
+	DROP_CLASSES(X)
+#undef X
+	DROP_CLASS_COUNT
+};
+
+/* What became of the bytes (cause.md, "Each drop reason or location has a fate"). Only LOST gives a cause. */
+enum drop_fate {
+	DROP_FATE_UNCLEAR,
+	DROP_FATE_LOST,
+	DROP_FATE_DELIVERED, /* freed after TCP had processed it */
+	DROP_FATE_COPY,      /* a clone for somebody else */
+	DROP_FATE_DRIVER,    /* by a driver, which may have sent it before */
+};
+
 /* A freed copy: names are already those of the recording kernel. @known false: there was none. */
 struct ev_drop_place {
 	bool known;
+	enum drop_class class;
 	char reason[REBPF_REASON_LEN]; /* "" where the kernel gives none */
 	char symbol[REBPF_SYMBOL_LEN]; /* "" if it could not be resolved */
 	char module[REBPF_SYMBOL_LEN]; /* "" for the kernel itself */
@@ -101,6 +120,17 @@ struct ev_common {
 	struct rec_flow flow;   /* local end is saddr/sport */
 	struct rec_owner owner; /* tgid 0: unknown */
 	struct rec_owner task;
+};
+
+/* The drop that made a retransmission necessary: of the previous copy, or of its acknowledgement. */
+struct ev_cause_drop {
+	struct ev_drop_place place;
+	uint32_t netns;
+	uint32_t pid;        /* of the process whose socket it was for, or from; 0: unknown */
+	uint64_t age_us;     /* from the drop to the attempt */
+	uint32_t seq, end_seq;
+	uint32_t covered; /* bytes of the retransmitted range that were dropped (or acknowledged by what was) */
+	bool nat;         /* the packet carried other addresses than the socket has */
 };
 
 struct ev_retransmit {
@@ -122,10 +152,50 @@ struct ev_retransmit {
 
 	enum rtx_cause cause;
 	enum cause_why cause_why;
+	struct ev_cause_drop cause_drop; /* place.known: for local and ack_local */
 
 	uint8_t ca_state;
 	uint32_t srtt_us, rto_us, cwnd, ssthresh, mss, total_retrans, segs_out;
 	bool has_socket; /* the figures above are known (not for a SYN-ACK) */
+};
+
+/* A return address with its name; symbol "" if it has none. */
+struct ev_code {
+	uint64_t address, offset;
+	char symbol[REBPF_SYMBOL_LEN];
+	char module[REBPF_SYMBOL_LEN];
+};
+
+/*
+ * A packet freed as a drop. c.flow has the packet's own source and destination in place of local and remote; its netns is
+ * where it was dropped. What it says of a socket holds only if has_socket.
+ */
+struct ev_drop {
+	struct ev_common c;
+	struct ev_drop_place place;
+	const struct drop_meaning *meaning; /* never NULL (meaning.h) */
+	bool synthetic;                     /* rebpf's own conclusion: the kernel gave no such drop */
+	bool has_socket, received;
+	uint8_t protocol; /* IPPROTO_*; 0: not IP */
+	uint8_t tcp_flags;
+	bool has_segment; /* TCP: seq, end_seq, ack, tcp_flags, len are known */
+	uint32_t seq, end_seq, ack;
+	uint32_t len;        /* TCP payload bytes */
+	uint32_t packet_len; /* from the IP header on; 0: unknown */
+	uint64_t skb;
+	unsigned int stack_count; /* 0: none was taken */
+	struct ev_code stack[REBPF_STACK_DEPTH];
+};
+
+/* An earlier retransmission was not needed. */
+struct ev_spurious {
+	struct ev_common c;
+	enum spurious_evidence evidence;
+	bool has_range;
+	uint32_t seq, end_seq, len;
+	uint32_t dups;
+	bool contradicts; /* a verdict already printed */
+	enum rtx_cause cause_was;
 };
 
 /* Statistics so far; also the last event of a run. */
@@ -144,6 +214,9 @@ struct ev_stats {
 	uint64_t missed;     /* program runs that the kernel skipped, and slots that could not be opened */
 	uint64_t malformed;
 	uint64_t output_lost; /* lines that a blocked reader cost */
+	uint64_t drops;       /* DROP records read, before filters */
+	uint64_t drops_by_class[DROP_CLASS_COUNT];
+	uint64_t spurious;
 };
 
 struct event {
@@ -220,6 +293,9 @@ const char *rtx_type_name(enum rtx_type t);
 const char *rtx_outcome_name(enum rtx_outcome o);
 const char *rtx_cause_name(enum rtx_cause c);
 const char *cause_why_name(enum cause_why w);
+const char *drop_class_name(enum drop_class c);
+/* "dsack", "frto", "timestamp"; "none" outside the list. */
+const char *spurious_evidence_name(enum spurious_evidence e);
 /* "TC_ACT_OK" ..., NULL for TC_VERDICT_UNKNOWN. */
 const char *tc_verdict_name(int verdict);
 /* TCP state as in include/net/tcp_states.h without its prefix: "ESTABLISHED"; "UNKNOWN" outside the list. */

@@ -130,6 +130,16 @@ static bool filter_retransmit(const struct options *o, const struct event *e)
 	       common_wanted(o, &r->c) && retransmit_ifname_wanted(o, r) && drop_reason_wanted(o, &r->drop);
 }
 
+static bool filter_drop(const struct options *o, const struct event *e)
+{
+	return common_wanted(o, &e->drop.c) && drop_reason_wanted(o, &e->drop.place);
+}
+
+static bool filter_spurious(const struct options *o, const struct event *e)
+{
+	return common_wanted(o, &e->spurious.c);
+}
+
 static bool filter_stats(const struct options *o, const struct event *e)
 {
 	(void)o;
