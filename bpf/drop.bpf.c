@@ -1,6 +1,10 @@
 // SPDX-License-Identifier: MIT
-/* skb:kfree_skb: the fate of a copy whose attempt is under way. */
+/*
+ * skb:kfree_skb: the fate of a copy whose attempt is under way (RTX_DROP, control ring), and every TCP packet that is
+ * freed as a drop anywhere on this host (DROP, drops ring): the evidence of where a lost copy was lost.
+ */
 #include "rebpf.bpf.h"
+#include "packet.bpf.h"
 
 static __always_inline bool skb_came_to_device(struct sk_buff *skb)
 {
@@ -54,38 +58,234 @@ static __always_inline void drop_before_tc(__u64 *ctx, struct sk_buff *skb, stru
 		drop_emit(ctx, skb, (__u64)sk, (__u64)p, NULL, &pkt);
 }
 
-SEC("?tp_btf/kfree_skb")
-int rebpf_drop(__u64 *ctx)
+/* The part of the hook that is about copies under way. */
+static __always_inline void drop_of_copy(__u64 *ctx, struct sk_buff *skb)
 {
 	struct packet pkt = {};
-	struct sk_buff *skb;
 	struct inflight *open;
 	struct sock *sk;
 	__u64 key;
 
 	if (cfg.has_entry && !shared.in_flight)
-		return 0;
-	skb = (void *)ctx[0];
+		return;
 	sk = BPF_CORE_READ(skb, sk);
 	if (!sk)
-		return 0;
+		return;
 	key = (__u64)sk;
 	open = bpf_map_lookup_elem(&slots, &key);
 	if (!open) {
 		if (!cfg.has_entry)
 			drop_before_tc(ctx, skb, sk);
-		return 0;
+		return;
 	}
 	if (packet_read(&pkt, skb)) {
 		/* A GSO buffer is freed in segments: any part of the range is the attempt's. */
 		if (open->copy != (__u64)skb && !seq_within(pkt.seq, open->seq, open->end_seq))
-			return 0;
+			return;
 	} else if (open->copy == (__u64)skb) {
 		pkt.seq = open->seq;
 		pkt.end_seq = open->end_seq;
 	} else {
-		return 0;
+		return;
 	}
 	drop_emit(ctx, skb, key, open->skb, open, &pkt);
+}
+
+/* ---- every drop ---- */
+
+static __always_inline void count_place(__u64 location, __u32 reason, bool tcp, __u32 len)
+{
+	struct drop_place key = { .location = location, .reason = reason, .tcp = tcp };
+	struct drop_count *known = bpf_map_lookup_elem(&drop_counts, &key);
+	struct drop_count first = { .packets = 1, .bytes = len };
+	struct cpu_counts *cc = cpu_counts();
+
+	__sync_fetch_and_add(&cc->drops, 1);
+	if (tcp)
+		__sync_fetch_and_add(&cc->drops_tcp, 1);
+	if (known) {
+		__sync_fetch_and_add(&known->packets, 1);
+		__sync_fetch_and_add(&known->bytes, len);
+	} else {
+		bpf_map_update_elem(&drop_counts, &key, &first, BPF_NOEXIST);
+	}
+}
+
+/* Does the location lie in a function that only frees for its caller? */
+static __always_inline bool in_wrapper(__u64 location)
+{
+	for (__u32 i = 0; i < REBPF_MAX_WRAPPERS; i++) {
+		if (!cfg.wrapper[i].end)
+			break;
+		if (location - cfg.wrapper[i].start <= cfg.wrapper[i].end - cfg.wrapper[i].start)
+			return true;
+	}
+	return false;
+}
+
+static __always_inline void drop_read_device(struct rec_drop *d, struct sk_buff *skb, struct sock *sk)
+{
+	struct net_device *dev = BPF_CORE_READ(skb, dev);
+
+	__builtin_memset(d->ifname, 0, sizeof(d->ifname));
+	d->netns = 0;
+	d->ifindex = 0;
+	/* TCP uses the pointer's place for its queue (skb->rbnode). */
+	if (dev)
+		d->ifindex = BPF_CORE_READ(dev, ifindex);
+	if (d->ifindex) {
+		d->netns = BPF_CORE_READ(dev, nd_net.net, ns.inum);
+		BPF_CORE_READ_STR_INTO(&d->ifname, dev, name);
+	}
+	if (!d->netns && sk)
+		d->netns = BPF_CORE_READ(sk, __sk_common.skc_net.net, ns.inum);
+}
+
+/* The socket that the packet is from or for: @sk, or the listener of a request; NULL: none that could say anything. */
+static __always_inline struct sock *drop_socket(struct sock *sk)
+{
+	__u8 state;
+
+	if (!sk)
+		return NULL;
+	state = BPF_CORE_READ(sk, __sk_common.skc_state);
+	if (state == TCP_NEW_SYN_RECV)
+		return BPF_CORE_READ(sk, __sk_common.skc_listener);
+	return sk_is_full(state) ? sk : NULL;
+}
+
+static __always_inline void drop_read_socket(struct rec_drop *d, struct sock *sk)
+{
+	struct sock *full = drop_socket(sk);
+	__u16 family = full ? BPF_CORE_READ(full, __sk_common.skc_family) : 0;
+
+	d->sk = 0;
+	d->cgroup = 0;
+	d->ino = 0;
+	d->uid = 0;
+	d->state = 0;
+	d->received = 0;
+	d->zero = 0;
+	__builtin_memset(&d->owner, 0, sizeof(d->owner));
+	/* Packet and control sockets also own buffers. */
+	if (family != AF_INET && family != AF_INET6)
+		return;
+	d->sk = (__u64)sk;
+	d->cgroup = compat_sk_cgroup_id(full);
+	d->ino = compat_sk_ino(full);
+	d->uid = BPF_CORE_READ(full, sk_uid.val);
+	d->state = BPF_CORE_READ(sk, __sk_common.skc_state);
+	d->received = BPF_CORE_READ(sk, __sk_common.skc_num) != d->t.sport ||
+		      BPF_CORE_READ(sk, __sk_common.skc_dport) != bpf_htons(d->t.dport);
+	owner_read(&d->owner, (__u64)full);
+}
+
+struct dropped {
+	struct sk_buff *skb;
+	struct sock *sk;
+	__u64 location;
+	__u32 reason;
+	bool tcp;
+};
+
+static __always_inline void drop_fill(struct rec_drop *d, const struct dropped *x, const struct layer3 *l3)
+{
+	d->location = x->location;
+	d->skb = (__u64)x->skb;
+	d->reason = x->reason;
+	d->t = l3->t;
+	d->len = l3->end > l3->nh ? l3->end - l3->nh : 0;
+	d->ip_id = l3->ip_id;
+	d->source = DROP_SOURCE_KFREE;
+	segment_read(d, l3, x->tcp);
+	drop_read_device(d, x->skb, x->sk);
+	drop_read_socket(d, x->sk);
+	owner_from_current(&d->task);
+}
+
+/* A lost record may have been of any flow whose addresses it could not tell. */
+static __always_inline void drop_lost(const struct layer3 *l3, const struct translated *nat, bool tcp)
+{
+	if (!tcp) {
+		__sync_fetch_and_add(&cpu_counts()->lost[RING_DROPS], 1);
+		return;
+	}
+	if (!l3->t.ip_version || (cfg.nat_possible && !nat->tracked)) {
+		emit_lost(RING_DROPS, REBPF_FLOW_BUCKETS);
+		return;
+	}
+	emit_lost(RING_DROPS, tuple_bucket(&l3->t));
+	if (nat->t[0].ip_version) {
+		emit_lost(RING_DROPS, tuple_bucket(&nat->t[0]));
+		emit_lost(RING_DROPS, tuple_bucket(&nat->t[1]));
+	}
+}
+
+static __always_inline bool drop_wanted(const struct layer3 *l3, const struct translated *nat)
+{
+	if (!cfg.ip_version && !cfg.addr_rules && !cfg.port_rules)
+		return true;
+	if (!l3->t.ip_version || tuple_wanted(&l3->t))
+		return true;
+	if (nat->t[0].ip_version && (tuple_wanted(&nat->t[0]) || tuple_wanted(&nat->t[1])))
+		return true;
+	/* Another namespace may have translated it. */
+	return cfg.nat_possible && !nat->tracked;
+}
+
+static __noinline int drop_record(__u64 *ctx, struct dropped *x)
+{
+	struct layer3 l3 = {};
+	struct translated nat = {};
+	struct rec_drop *d;
+	bool stack;
+
+	layer3_read(&l3, x->skb, x->sk);
+	x->tcp = l3.t.protocol == IPPROTO_TCP;
+	count_place(x->location, x->reason, x->tcp, l3.end - l3.nh);
+	if (!x->tcp && !cfg.all_protocols)
+		return 0;
+	translated_read(&nat, x->skb);
+	if (!drop_wanted(&l3, &nat))
+		return 0;
+	stack = cfg.drop_stack || in_wrapper(x->location);
+	if (!stack && !nat.t[0].ip_version) {
+		d = emit_try(&ring_drops, RING_DROPS, REC_DROP, REC_DROP_SHORT_SIZE);
+		if (d) {
+			drop_fill(d, x, &l3);
+			emit_submit(d);
+			return 0;
+		}
+	} else {
+		d = emit_try(&ring_drops, RING_DROPS, REC_DROP, sizeof(*d));
+		if (d) {
+			drop_fill(d, x, &l3);
+			d->nat[0] = nat.t[0];
+			d->nat[1] = nat.t[1];
+			__builtin_memset(d->stack, 0, sizeof(d->stack));
+			if (stack)
+				bpf_get_stack(ctx, d->stack, sizeof(d->stack), 0);
+			emit_submit(d);
+			return 0;
+		}
+	}
+	drop_lost(&l3, &nat, x->tcp);
+	return 0;
+}
+
+SEC("?tp_btf/kfree_skb")
+int rebpf_drop(__u64 *ctx)
+{
+	struct sk_buff *skb = (void *)ctx[0];
+	struct dropped x = { .skb = skb, .location = ctx[1] };
+
+	drop_of_copy(ctx, skb);
+	if (cfg.drop_has_reason)
+		x.reason = (__u32)ctx[2];
+	if (cfg.drop_has_rx_sk)
+		x.sk = (void *)ctx[3];
+	if (!x.sk)
+		x.sk = BPF_CORE_READ(skb, sk);
+	drop_record(ctx, &x);
 	return 0;
 }

@@ -29,6 +29,11 @@ struct ring_control {
 	__uint(max_entries, REBPF_CONTROL_BYTES);
 };
 
+struct ring_drops {
+	__uint(type, BPF_MAP_TYPE_RINGBUF);
+	__uint(max_entries, REBPF_DROPS_BYTES);
+};
+
 /*
  * The attempt that is under way on a socket. tcp_retransmit_skb holds the socket lock from its entry to its
  * exit, so there is at most one, whatever CPU or task it runs on: per-CPU or per-task state would be
@@ -61,7 +66,16 @@ struct map_owners {
 	__type(value, struct rec_owner);
 };
 
+struct map_drop_counts {
+	__uint(type, BPF_MAP_TYPE_PERCPU_HASH);
+	__uint(max_entries, REBPF_MAX_PLACES);
+	__type(key, struct drop_place);
+	__type(value, struct drop_count);
+};
+
 extern struct ring_control ring_control SEC(".maps");
+extern struct ring_drops ring_drops SEC(".maps");
+extern struct map_drop_counts drop_counts SEC(".maps");
 extern struct map_slots slots SEC(".maps");
 extern struct map_owners owners SEC(".maps");
 
@@ -72,26 +86,24 @@ static __always_inline struct cpu_counts *cpu_counts(void)
 	return &shared.cpu[bpf_get_smp_processor_id() & (REBPF_MAX_CPUS - 1)];
 }
 
-/*
- * A record of @size bytes on @ring with its header filled, or NULL: then the loss is counted, for the CPU and
- * for the bucket of the flow that @sk is the identity of.
- */
-static __always_inline void *emit_reserve(void *map, enum record_ring ring, __u8 kind, __u16 size, __u64 sk)
+static __always_inline void emit_lost(enum record_ring ring, __u32 bucket)
+{
+	__sync_fetch_and_add(&cpu_counts()->lost[ring], 1);
+	if (bucket > REBPF_FLOW_BUCKETS)
+		bucket = REBPF_FLOW_BUCKETS;
+	__sync_fetch_and_add(&shared.lost_bucket[ring][bucket], 1);
+}
+
+/* A record of @size bytes on @ring with its header filled, or NULL: then the caller counts the loss (emit_lost). */
+static __always_inline void *emit_try(void *map, enum record_ring ring, __u8 kind, __u16 size)
 {
 	struct cpu_counts *cc = cpu_counts();
 	struct rec_header *h = bpf_ringbuf_reserve(map, size, 0);
 
 	/* Also emit_submit's barrier: it has to lie between reserving and reading shared.asleep. */
 	__sync_fetch_and_add(&cc->produced[kind], 1);
-	if (!h) {
-		__u64 id = 0;
-
-		/* verifier: no arithmetic on a pointer; a copy by helper is a plain number. */
-		bpf_probe_read_kernel(&id, sizeof(id), &sk);
-		__sync_fetch_and_add(&cc->lost[ring], 1);
-		__sync_fetch_and_add(&shared.lost_bucket[ring][flow_bucket(id) & (REBPF_FLOW_BUCKETS - 1)], 1);
+	if (!h)
 		return NULL;
-	}
 	h->ts_ns = bpf_ktime_get_ns();
 	h->lost = cc->lost[ring];
 	h->size = size;
@@ -102,12 +114,26 @@ static __always_inline void *emit_reserve(void *map, enum record_ring ring, __u8
 	return h;
 }
 
+/* The same on the control ring; a loss counts for the bucket of the flow that @sk is the identity of. */
+static __always_inline void *emit_control(__u8 kind, __u16 size, __u64 sk)
+{
+	void *h = emit_try(&ring_control, RING_CONTROL, kind, size);
+	__u64 id = 0;
+
+	if (h)
+		return h;
+	/* verifier: no arithmetic on a pointer; a copy by helper is a plain number. */
+	bpf_probe_read_kernel(&id, sizeof(id), &sk);
+	emit_lost(RING_CONTROL, flow_bucket(id) & (REBPF_FLOW_BUCKETS - 1));
+	return NULL;
+}
+
 #define EMIT_CONTROL(type, kind, sk) \
-	((struct type *)emit_reserve(&ring_control, RING_CONTROL, kind, sizeof(struct type), sk))
+	((struct type *)emit_control(kind, sizeof(struct type), sk))
 
 /*
  * Submits a record and wakes the consumer only if it sleeps: a wake-up is an interrupt on this CPU. The
- * consumer sets the word and then looks at the ring again; here the addition in emit_reserve lies between
+ * consumer sets the word and then looks at the ring again; here the addition in emit_try lies between
  * reserving and reading it. Where such an addition is no full barrier (arm64), the consumer's time-out is
  * what bounds the delay.
  */
@@ -201,12 +227,12 @@ static __always_inline bool addr_matches(const volatile struct addr_rule *r, con
  * Could the user want this flow? Either end may match any rule: user space decides directions. Only address,
  * port and family narrow what is captured; every other filter is about printing, never about evidence.
  */
-static __always_inline bool flow_wanted(const struct rec_flow *f)
+static __always_inline bool ends_wanted(const __u32 *laddr, const __u32 *raddr, __u16 lport, __u16 rport,
+					__u8 ip_version)
 {
-	const __u32 *laddr = (const void *)f->laddr, *raddr = (const void *)f->raddr;
 	__u32 want = 0, got = 0;
 
-	if (cfg.ip_version && cfg.ip_version != f->ip_version)
+	if (cfg.ip_version && cfg.ip_version != ip_version)
 		return false;
 	if (!cfg.addr_rules && !cfg.port_rules)
 		return true;
@@ -216,7 +242,7 @@ static __always_inline bool flow_wanted(const struct rec_flow *f)
 		if (i >= cfg.addr_rules)
 			break;
 		want |= 1u << (r->list & 3);
-		if (r->ip_version == f->ip_version && (addr_matches(r, laddr) || addr_matches(r, raddr)))
+		if (r->ip_version == ip_version && (addr_matches(r, laddr) || addr_matches(r, raddr)))
 			got |= 1u << (r->list & 3);
 	}
 	for (__u32 i = 0; i < REBPF_MAX_RULES; i++) {
@@ -225,10 +251,20 @@ static __always_inline bool flow_wanted(const struct rec_flow *f)
 		if (i >= cfg.port_rules)
 			break;
 		want |= 16u << (r->list & 3);
-		if ((f->lport >= r->low && f->lport <= r->high) || (f->rport >= r->low && f->rport <= r->high))
+		if ((lport >= r->low && lport <= r->high) || (rport >= r->low && rport <= r->high))
 			got |= 16u << (r->list & 3);
 	}
 	return got == want;
+}
+
+static __always_inline bool flow_wanted(const struct rec_flow *f)
+{
+	return ends_wanted((const void *)f->laddr, (const void *)f->raddr, f->lport, f->rport, f->ip_version);
+}
+
+static __always_inline bool tuple_wanted(const struct rec_tuple *t)
+{
+	return ends_wanted((const void *)t->saddr, (const void *)t->daddr, t->sport, t->dport, t->ip_version);
 }
 
 static __always_inline void owner_read(struct rec_owner *o, __u64 sk)

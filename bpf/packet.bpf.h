@@ -1,0 +1,250 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What a buffer says of its packet, wherever in the stack it was freed: on its way up, down or through. Trusts none of
+ * the buffer's offsets before it has looked at the headers that they point to.
+ */
+#ifndef REBPF_PACKET_BPF_H
+#define REBPF_PACKET_BPF_H
+
+#include "rebpf.bpf.h"
+
+#define NEXTHDR_HOP 0
+#define NEXTHDR_ROUTING 43
+#define NEXTHDR_FRAGMENT 44
+#define NEXTHDR_DEST 60
+
+/* Offsets are from skb->head. t.ip_version 0: not IP. @th 0: no transport header that could be read. */
+struct layer3 {
+	struct rec_tuple t;
+	unsigned char *head;
+	__u32 nh, th;
+	__u32 end;  /* of the packet */
+	__u32 tail; /* of what lies in the head */
+	__u16 ip_id;
+};
+
+static __always_inline bool ipv4_read(struct layer3 *l)
+{
+	__u32 *saddr = (void *)l->t.saddr, *daddr = (void *)l->t.daddr;
+	__u8 ip[20];
+	__u32 total;
+
+	if (l->nh + 20 > l->tail || bpf_probe_read_kernel(ip, sizeof(ip), l->head + l->nh))
+		return false;
+	if (ip[0] >> 4 != 4 || (ip[0] & 15) < 5)
+		return false;
+	saddr[0] = *(__u32 *)(ip + 12);
+	daddr[0] = *(__u32 *)(ip + 16);
+	l->t.ip_version = 4;
+	l->t.protocol = ip[9];
+	l->ip_id = ((__u16)ip[4] << 8) | ip[5];
+	total = ((__u32)ip[2] << 8) | ip[3];
+	/* Without the padding of a short frame; a GSO buffer may have none or too small a number. */
+	if (total >= 40 && l->nh + total < l->end && l->end - l->nh < 64)
+		l->end = l->nh + total;
+	/* A later fragment has no transport header. */
+	if (!(((ip[6] & 0x1f) << 8) | ip[7]))
+		l->th = l->nh + (ip[0] & 15) * 4;
+	return true;
+}
+
+static __always_inline bool ipv6_read(struct layer3 *l)
+{
+	__u8 ip[40], ext[8];
+	__u32 at;
+	__u8 next;
+
+	if (l->nh + 40 > l->tail || bpf_probe_read_kernel(ip, sizeof(ip), l->head + l->nh) || ip[0] >> 4 != 6)
+		return false;
+	__builtin_memcpy(l->t.saddr, ip + 8, 16);
+	__builtin_memcpy(l->t.daddr, ip + 24, 16);
+	l->t.ip_version = 6;
+	next = ip[6];
+	at = l->nh + 40;
+	for (int i = 0; i < 4; i++) {
+		if (next != NEXTHDR_HOP && next != NEXTHDR_ROUTING && next != NEXTHDR_DEST && next != NEXTHDR_FRAGMENT)
+			break;
+		if (at + 8 > l->tail || bpf_probe_read_kernel(ext, sizeof(ext), l->head + at))
+			return true;
+		if (next == NEXTHDR_FRAGMENT && (((__u32)ext[2] << 8) | (ext[3] & 0xf8)))
+			return true;
+		at += next == NEXTHDR_FRAGMENT ? 8 : ((__u32)ext[1] + 1) * 8;
+		next = ext[0];
+	}
+	l->t.protocol = next;
+	l->th = at;
+	return true;
+}
+
+/*
+ * A buffer of a socket that has no IP header yet (no route, no memory): its ends are those of the socket. Only the TCP
+ * header must be there.
+ */
+static __always_inline bool socket_read(struct layer3 *l, struct sk_buff *skb, struct sock *sk)
+{
+	__u32 th = BPF_CORE_READ(skb, transport_header);
+	struct rec_flow flow;
+
+	if (!sk || th == 0xffff || !sk_is_full(BPF_CORE_READ(sk, __sk_common.skc_state)) ||
+	    BPF_CORE_READ_BITFIELD_PROBED(sk, sk_protocol) != IPPROTO_TCP || !flow_read_ends(&flow, &sk->__sk_common))
+		return false;
+	__builtin_memcpy(l->t.saddr, flow.laddr, 16);
+	__builtin_memcpy(l->t.daddr, flow.raddr, 16);
+	l->t.sport = flow.lport;
+	l->t.dport = flow.rport;
+	l->t.ip_version = flow.ip_version;
+	l->t.protocol = IPPROTO_TCP;
+	l->th = th;
+	l->nh = th;
+	return true;
+}
+
+static __always_inline void ports_read(struct layer3 *l)
+{
+	__u16 ports[2];
+
+	if (!l->th || (l->t.protocol != IPPROTO_TCP && l->t.protocol != IPPROTO_UDP))
+		return;
+	if (l->th + 4 > l->tail || bpf_probe_read_kernel(ports, sizeof(ports), l->head + l->th)) {
+		l->th = 0;
+		return;
+	}
+	l->t.sport = bpf_ntohs(ports[0]);
+	l->t.dport = bpf_ntohs(ports[1]);
+}
+
+static __always_inline void layer3_read(struct layer3 *l, struct sk_buff *skb, struct sock *sk)
+{
+	__u16 protocol = BPF_CORE_READ(skb, protocol);
+	bool found = false;
+
+	l->head = BPF_CORE_READ(skb, head);
+	l->nh = BPF_CORE_READ(skb, network_header);
+	l->tail = BPF_CORE_READ(skb, tail);
+	/* skb->len counts from skb->data, wherever the stack has moved it. */
+	l->end = (__u32)(BPF_CORE_READ(skb, data) - l->head) + BPF_CORE_READ(skb, len);
+	if (l->nh != 0xffff) {
+		if (protocol == bpf_htons(ETH_P_IP))
+			found = ipv4_read(l);
+		else if (protocol == bpf_htons(ETH_P_IPV6))
+			found = ipv6_read(l);
+	}
+	if (found)
+		ports_read(l);
+	else if (!socket_read(l, skb, sk))
+		l->nh = l->end;
+}
+
+/* The options where Linux and most others put them: time stamps first, then SACK. */
+static __always_inline void options_read(struct rec_drop *d, const __u8 *opt, __u32 len)
+{
+	__u32 at = 0;
+
+	if (len >= 12 && opt[0] == 1 && opt[1] == 1 && opt[2] == 8) {
+		d->tsval = bpf_ntohl(*(__u32 *)(opt + 4));
+		d->tsecr = bpf_ntohl(*(__u32 *)(opt + 8));
+		at = 12;
+	} else if (len >= 16 && opt[0] == 2 && opt[6] == 8) {
+		d->tsval = bpf_ntohl(*(__u32 *)(opt + 8));
+		d->tsecr = bpf_ntohl(*(__u32 *)(opt + 12));
+		return;
+	}
+	for (int i = 0; i < REBPF_SACK_BLOCKS; i++) {
+		/* at is 0 or 12, and the options end at 40: three blocks, or four */
+		const __u8 *sack = at ? opt + 12 : opt;
+
+		if (i == 3 && at)
+			break;
+		if (len < at + 4 + (i + 1) * 8 || sack[0] != 1 || sack[1] != 1 || sack[2] != 5 ||
+		    sack[3] < 2 + (i + 1) * 8)
+			break;
+		d->sack[i].start = bpf_ntohl(*(__u32 *)(sack + 4 + i * 8));
+		d->sack[i].end = bpf_ntohl(*(__u32 *)(sack + 8 + i * 8));
+		d->sacks = i + 1;
+	}
+}
+
+/* The TCP part of a DROP record; all zero, and tcp_flags with it, if there is no whole TCP header. */
+static __always_inline void segment_read(struct rec_drop *d, const struct layer3 *l, bool tcp)
+{
+	__u8 h[60] = {};
+	__u32 doff, len;
+
+	d->seq = d->end_seq = d->ack = 0;
+	d->tsval = d->tsecr = 0;
+	d->tcp_flags = 0;
+	d->sacks = 0;
+	__builtin_memset(d->sack, 0, sizeof(d->sack));
+	if (!tcp || !l->th || l->th + 20 > l->tail || bpf_probe_read_kernel(h, 20, l->head + l->th))
+		return;
+	doff = (h[12] >> 4) * 4;
+	if (doff < 20 || l->end < l->th + doff)
+		return;
+	len = doff - 20;
+	if (len && len <= 40 && l->th + doff <= l->tail)
+		bpf_probe_read_kernel(h + 20, len & 63, l->head + l->th + 20);
+	else
+		len = 0;
+	d->tcp_flags = h[13];
+	d->seq = bpf_ntohl(*(__u32 *)(h + 4));
+	d->ack = d->tcp_flags & TCP_FLAG_ACK ? bpf_ntohl(*(__u32 *)(h + 8)) : 0;
+	d->end_seq = d->seq + (l->end - l->th - doff) + !!(d->tcp_flags & TCP_FLAG_SYN) +
+		     !!(d->tcp_flags & TCP_FLAG_FIN);
+	options_read(d, h + 20, len);
+}
+
+/* ---- connection tracking ---- */
+
+#define NFCT_PTRMASK (~7ul)  /* include/linux/skbuff.h: the low bits are enum ip_conntrack_info */
+#define IP_CT_IS_REPLY 3     /* include/uapi/linux/netfilter/nf_conntrack_common.h */
+#define IPS_NAT_MASK 0x30    /* IPS_SRC_NAT | IPS_DST_NAT */
+
+/* @t: the packet's tuple before and after translation, ip_version 0: not translated. @tracked: there is a conntrack. */
+struct translated {
+	struct rec_tuple t[2];
+	bool tracked;
+};
+
+static __always_inline void tuple_from_ct(struct rec_tuple *t, struct nf_conntrack_tuple *ct, bool invert)
+{
+	BPF_CORE_READ_INTO(&t->saddr, ct, src.u3.all);
+	BPF_CORE_READ_INTO(&t->daddr, ct, dst.u3.all);
+	t->sport = bpf_ntohs(BPF_CORE_READ(ct, src.u.all));
+	t->dport = bpf_ntohs(BPF_CORE_READ(ct, dst.u.all));
+	t->ip_version = BPF_CORE_READ(ct, src.l3num) == AF_INET6 ? 6 : 4;
+	t->protocol = BPF_CORE_READ(ct, dst.protonum);
+	t->zero = 0;
+	if (invert) {
+		__u16 port = t->sport;
+		__u8 addr[16];
+
+		__builtin_memcpy(addr, t->saddr, 16);
+		__builtin_memcpy(t->saddr, t->daddr, 16);
+		__builtin_memcpy(t->daddr, addr, 16);
+		t->sport = t->dport;
+		t->dport = port;
+	}
+}
+
+/* struct nf_conn may be absent from a kernel without connection tracking. */
+static __always_inline void translated_read(struct translated *x, struct sk_buff *skb)
+{
+	struct nf_conn *ct;
+	unsigned long nfct;
+	bool reply;
+
+	if (!bpf_core_field_exists(skb->_nfct) || !bpf_core_type_exists(struct nf_conn))
+		return;
+	nfct = BPF_CORE_READ(skb, _nfct);
+	ct = (void *)(nfct & NFCT_PTRMASK);
+	if (!ct)
+		return;
+	x->tracked = true;
+	if (!(BPF_CORE_READ(ct, status) & IPS_NAT_MASK))
+		return;
+	reply = (nfct & ~NFCT_PTRMASK) >= IP_CT_IS_REPLY;
+	tuple_from_ct(&x->t[0], (void *)ct + bpf_core_field_offset(ct->tuplehash[0].tuple), reply);
+	tuple_from_ct(&x->t[1], (void *)ct + bpf_core_field_offset(ct->tuplehash[1].tuple), !reply);
+}
+
+#endif
