@@ -234,6 +234,8 @@ struct rec_rtx_exit {
 #define HOST_SEES_QUEUED 0x4 /* a copy handed to a device gives a QUEUED */
 #define HOST_SEES_DROPS 0x8 /* drops of copies under way give a RTX_DROP */
 #define HOST_SEES_ALL_DROPS 0x10 /* every drop of a TCP packet gives a DROP */
+#define HOST_SURVEYS 0x20 /* the host is surveyed after each attempt */
+#define HOST_NAT_POSSIBLE 0x40 /* packets may carry other addresses than their sockets */
 
 /* HOST: the machine that recorded. First of a stream. */
 struct rec_host {

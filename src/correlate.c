@@ -5,26 +5,23 @@
 #include <string.h>
 
 #include "attempt.h"
+#include "cause.h"
 #include "classify.h"
+#include "drops.h"
+#include "evidence.h"
 #include "flows.h"
+#include "hostnet.h"
 #include "names.h"
+#include "openset.h"
+#include "places.h"
 #include "util.h"
 
-#define BUCKETS 4096              /* a power of two */
+#define SURVEY_WAIT_NS NSEC_PER_SEC
+#define MAX_EVIDENCE 65536
 #define OPEN_MAX_NS (10 * NSEC_PER_SEC) /* an attempt takes microseconds: its end was lost */
 #define MAX_MISSED 16                   /* namespaces a tick; the others get their turn at the next */
 #define ERRNO_BUSY 16             /* EBUSY of the recording kernel; the same on every architecture we build for */
 #define EVER_RETRANS 0x80         /* TCPCB_EVER_RETRANS, include/net/tcp.h: the same from 5.10 to 7.3 */
-
-struct open {
-	struct attempt a;
-	struct open *next;  /* hash chain, or free list */
-	struct open *newer, *older; /* by time of opening, or the queue of finished ones */
-};
-
-struct open_list {
-	struct open *oldest, *newest;
-};
 
 struct owner_note {
 	uint64_t sk;
@@ -39,16 +36,19 @@ struct missed {
 struct correlate {
 	correlate_event_fn *fn;
 	void *ctx;
+	struct openset *open;
 	struct flows *flows;
 	struct names *names;
-	struct open *bucket[BUCKETS];
-	struct open *pool, *free;
-	unsigned int pool_used, pool_size; /* memory is touched only as it is needed */
-	struct open_list open, finished;
+	struct places *places;
+	struct evidence *evidence;
+	struct hostnet *hostnet;
+	struct drops *drops;
 	uint32_t host_flags;
+	uint64_t armed_ns;
 	bool has_reasons;
 	uint64_t missed_until_ns; /* hooks may have missed what began until then; UINT64_MAX: until the next tick */
-	uint64_t lost_until_ns[REBPF_FLOW_BUCKETS]; /* the same of records that found no room in the ring */
+	/* The same of records that found no room in a ring; the last bucket: of any flow. */
+	uint64_t lost_until_ns[RING_COUNT][REBPF_FLOW_BUCKETS + 1];
 	uint64_t clock_offset; /* wall - mono, modulo 2^64 */
 	uint64_t first_ns, last_ns;
 	struct owner_note owner; /* the OWNER record that precedes an entry */
@@ -59,51 +59,6 @@ struct correlate {
 
 /* ---- open attempts ---- */
 
-static struct open **bucket_of(struct correlate *c, uint64_t sk)
-{
-	return &c->bucket[(sk * 0x9e3779b97f4a7c15ULL >> 32) & (BUCKETS - 1)];
-}
-
-static void list_add(struct open_list *l, struct open *o)
-{
-	o->newer = NULL;
-	o->older = l->newest;
-	*(l->newest ? &l->newest->newer : &l->oldest) = o;
-	l->newest = o;
-}
-
-static void list_remove(struct open_list *l, struct open *o)
-{
-	*(o->newer ? &o->newer->older : &l->newest) = o->older;
-	*(o->older ? &o->older->newer : &l->oldest) = o->newer;
-}
-
-static struct open *find(struct correlate *c, uint64_t sk)
-{
-	struct open *o = *bucket_of(c, sk);
-
-	while (o && o->a.sk != sk)
-		o = o->next;
-	return o;
-}
-
-/* Takes an attempt out of the open ones; it belongs to nobody then. */
-static void take(struct correlate *c, struct open *o)
-{
-	struct open **p = bucket_of(c, o->a.sk);
-
-	while (*p != o)
-		p = &(*p)->next;
-	*p = o->next;
-	list_remove(&c->open, o);
-}
-
-static void release(struct correlate *c, struct open *o)
-{
-	o->next = c->free;
-	c->free = o;
-}
-
 /*
  * Gives up on an attempt whose end did not come. One that only TC or the drop hook saw was no retransmission that this
  * kernel reports (a failed one before 6.17 without entry hooks, or a second look at an older packet): not counted.
@@ -112,30 +67,17 @@ static void abandon(struct correlate *c, struct open *o)
 {
 	if (o->a.has_entry)
 		c->stats.incomplete++;
-	take(c, o);
-	release(c, o);
+	openset_drop(c->open, o);
 }
 
 static struct open *begin(struct correlate *c, uint64_t sk, uint64_t skb, uint64_t ts_ns)
 {
-	struct open *o;
+	struct open *o = openset_begin(c->open, sk, skb, ts_ns);
 
-	if (!c->free && c->pool_used < c->pool_size)
-		release(c, &c->pool[c->pool_used++]);
-	if (!c->free && c->open.oldest)
-		abandon(c, c->open.oldest);
-	if (!c->free)
-		return NULL;
-	o = c->free;
-	c->free = o->next;
-	memset(&o->a, 0, offsetof(struct attempt, hop));
-	o->a.sk = sk;
-	o->a.skb = skb;
-	o->a.begin_ns = ts_ns;
-	o->next = *bucket_of(c, sk);
-	*bucket_of(c, sk) = o;
-	list_add(&c->open, o);
-	return o;
+	if (o || !openset_oldest(c->open))
+		return o;
+	abandon(c, openset_oldest(c->open));
+	return openset_begin(c->open, sk, skb, ts_ns);
 }
 
 /* ---- an event from a finished attempt ---- */
@@ -161,17 +103,23 @@ static void fill_segment(struct ev_retransmit *ev, const struct attempt *a)
 	ev->has_socket = e->hook != RTX_HOOK_SYNACK && e->hook != RTX_HOOK_SYNACK_TP;
 }
 
-static uint32_t count_attempt(struct correlate *c, const struct attempt *a, enum rtx_type type, bool transmitted)
+static uint32_t count_attempt(struct correlate *c, const struct attempt *a, const struct ev_retransmit *ev)
 {
 	const struct rec_rtx_entry *e = &a->entry;
-	bool late = e->bits & RTX_BIT_LATE;
+	bool late = e->bits & RTX_BIT_LATE, transmitted = ev->outcome != RTX_OUTCOME_REFUSED;
 	struct flows_attempt fa = {
 		.seq = a->exit.seq,
 		.end_seq = a->exit.end_seq,
 		.snd_una = e->snd_una,
 		.transmitted = transmitted,
 		.high_seq = e->high_seq,
-		.timeout = type == RTX_TYPE_RTO || type == RTX_TYPE_ZERO_WINDOW,
+		.timeout = ev->type == RTX_TYPE_RTO || ev->type == RTX_TYPE_ZERO_WINDOW,
+		.sk_drops = e->sk_drops,
+		.copy.sent_ns = a->begin_ns,
+		.copy.tsval = a->hop_count ? a->hop[0].tc.c.tsval : 0,
+		.copy.ip_id = a->hop_count ? a->hop[0].tc.c.ip_id : 0,
+		.copy.stolen = ev->outcome == RTX_OUTCOME_STOLEN,
+		.copy.failed = ev->has_ret && ev->ret,
 	};
 
 	if (e->hook == RTX_HOOK_SYNACK || e->hook == RTX_HOOK_SYNACK_TP) {
@@ -225,6 +173,43 @@ static void note_missed(struct correlate *c, const struct attempt *a, const stru
 	c->missed[c->missed_count++] = (struct missed){ a->entry.flow.netns, a->entry.owner.tgid };
 }
 
+/* When this flow's records, or hooks, last missed something; 0: never. */
+static uint64_t lost_until(const struct correlate *c, const struct attempt *a)
+{
+	const struct rec_flow *f = &a->entry.flow;
+	struct rec_tuple t = { .sport = f->lport, .dport = f->rport };
+	uint64_t until = c->missed_until_ns, ns;
+
+	memcpy(t.saddr, f->laddr, sizeof(t.saddr));
+	memcpy(t.daddr, f->raddr, sizeof(t.daddr));
+	ns = c->lost_until_ns[RING_CONTROL][flow_bucket(a->sk) % REBPF_FLOW_BUCKETS];
+	until = ns > until ? ns : until;
+	ns = c->lost_until_ns[RING_DROPS][tuple_bucket(&t) % REBPF_FLOW_BUCKETS];
+	until = ns > until ? ns : until;
+	ns = c->lost_until_ns[RING_DROPS][REBPF_FLOW_BUCKETS];
+	return ns > until ? ns : until;
+}
+
+static void decide_cause(struct correlate *c, const struct attempt *a, struct ev_retransmit *ev)
+{
+	struct cause_context ctx = {
+		.host_flags = c->host_flags,
+		.has_reasons = c->has_reasons,
+		.nat_possible = c->host_flags & HOST_NAT_POSSIBLE,
+		.sk_drops_rose = flows_sk_drops_rose(c->flows),
+		.armed_ns = c->armed_ns,
+		.lost_until_ns = lost_until(c, a),
+		.previous = flows_previous(c->flows),
+		.evidence = c->evidence,
+		.hostnet = c->hostnet,
+		.places = c->places,
+	};
+
+	cause_decide(a, &ctx, ev);
+	if (ev->outcome != RTX_OUTCOME_REFUSED)
+		flows_set_cause(c->flows, (uint8_t)ev->cause);
+}
+
 static void emit(struct correlate *c, struct attempt *a)
 {
 	struct event event = { .kind = EV_RETRANSMIT, .mono_ns = a->begin_ns };
@@ -232,7 +217,7 @@ static void emit(struct correlate *c, struct attempt *a)
 	struct attempt_context ctx = {
 		.host_flags = c->host_flags,
 		.has_reasons = c->has_reasons,
-		.records_lost = a->begin_ns <= c->lost_until_ns[flow_bucket(a->sk) % REBPF_FLOW_BUCKETS],
+		.records_lost = a->begin_ns <= c->lost_until_ns[RING_CONTROL][flow_bucket(a->sk) % REBPF_FLOW_BUCKETS],
 		.drop_reason = ev->drop.reason,
 	};
 
@@ -247,15 +232,10 @@ static void emit(struct correlate *c, struct attempt *a)
 	ev->ret = a->exit.ret;
 	ev->outcome = attempt_outcome(a, &ctx);
 	attempt_tc(a, &ctx, ev);
-	ev->attempt = count_attempt(c, a, ev->type, ev->outcome != RTX_OUTCOME_REFUSED);
+	ev->attempt = count_attempt(c, a, ev);
 	if (ev->type == RTX_TYPE_PMTU)
 		ev->type = refine_pmtu(flows_loss(c->flows, a->entry.high_seq));
-	if (ev->has_ret && ev->ret == -ERRNO_BUSY && ev->outcome == RTX_OUTCOME_REFUSED) {
-		ev->cause = RTX_CAUSE_HOST_QUEUE;
-	} else {
-		ev->cause = RTX_CAUSE_UNKNOWN;
-		ev->cause_why = CAUSE_WHY_DROPS_NOT_TRACED;
-	}
+	decide_cause(c, a, ev);
 	event.wall_ns = event.mono_ns + c->clock_offset;
 	note_missed(c, a, ev);
 	count_stats(&c->stats, ev);
@@ -267,7 +247,7 @@ static void emit(struct correlate *c, struct attempt *a)
 static void take_entry(struct correlate *c, const struct rec_rtx_entry *e)
 {
 	bool late = e->bits & RTX_BIT_LATE;
-	struct open *o = find(c, e->flow.sk);
+	struct open *o = openset_find(c->open, e->flow.sk);
 
 	/* Early: what is open lost its exit. Late: what is open is what TC and the drop hook saw of this attempt. */
 	if (o && (!late || o->a.has_entry || (o->a.skb && o->a.skb != e->skb))) {
@@ -299,7 +279,7 @@ static int64_t copy_age(const struct rec_copy *a, const struct rec_copy *b)
  */
 static struct open *open_for_copy(struct correlate *c, const struct rec_copy *copy, uint64_t ts_ns)
 {
-	struct open *o = find(c, copy->sk);
+	struct open *o = openset_find(c->open, copy->sk);
 	int64_t newer;
 
 	if (o && !o->a.has_entry && (o->a.hop_count || o->a.drop_count)) {
@@ -328,7 +308,7 @@ static void take_tc(struct correlate *c, const struct rec_rtx_tc *t)
 
 static void take_queued(struct correlate *c, const struct rec_rtx_queued *q)
 {
-	struct open *o = find(c, q->sk);
+	struct open *o = openset_find(c->open, q->sk);
 
 	if (!o)
 		return;
@@ -393,7 +373,7 @@ static bool is_exit_of(const struct rec_rtx_exit *x, const struct attempt *a)
 
 static void take_exit(struct correlate *c, const struct rec_rtx_exit *x)
 {
-	struct open *o = find(c, x->sk);
+	struct open *o = openset_find(c->open, x->sk);
 
 	if (!o || !is_exit_of(x, &o->a)) {
 		/* Its entry was lost: without it there is no flow to show. */
@@ -406,23 +386,34 @@ static void take_exit(struct correlate *c, const struct rec_rtx_exit *x)
 	o->a.exit = *x;
 	keep_own_copies(&o->a);
 	set_begin(&o->a);
-	take(c, o);
-	list_add(&c->finished, o);
+	openset_finish(c->open, o);
+}
+
+/*
+ * A verdict needs a survey of the host that is newer than the attempt, where there are surveys; but an attempt does not
+ * wait for ever.
+ */
+static bool is_surveyed(const struct correlate *c, uint64_t end_ns, uint64_t until_ns)
+{
+	return !(c->host_flags & HOST_SURVEYS) || hostnet_surveyed_ns(c->hostnet) >= end_ns ||
+	       until_ns - end_ns > SURVEY_WAIT_NS;
 }
 
 static void release_finished(struct correlate *c, uint64_t until_ns)
 {
-	while (c->finished.oldest && c->finished.oldest->a.exit.h.ts_ns <= until_ns) {
-		struct open *o = c->finished.oldest;
+	struct open *o;
 
-		list_remove(&c->finished, o);
+	while ((o = openset_oldest_finished(c->open)) && o->a.exit.h.ts_ns <= until_ns &&
+	       is_surveyed(c, o->a.exit.h.ts_ns, until_ns)) {
 		emit(c, &o->a);
-		release(c, o);
+		openset_drop_finished(c->open, o);
 	}
 }
 
 static void take_tick(struct correlate *c, const struct rec_tick *t)
 {
+	struct open *oldest;
+
 	/* The number was read after the tick's time: what it counts lies before the next tick. */
 	if (t->missed != c->stats.missed)
 		c->missed_until_ns = UINT64_MAX;
@@ -430,12 +421,15 @@ static void take_tick(struct correlate *c, const struct rec_tick *t)
 		c->missed_until_ns = t->h.ts_ns;
 	c->stats.missed = t->missed;
 	c->last_ns = t->h.ts_ns;
+	/* The first one comes after all hooks are attached. */
+	if (!c->armed_ns)
+		c->armed_ns = t->h.ts_ns;
 	if (!c->first_ns)
 		c->first_ns = t->h.ts_ns;
 	release_finished(c, t->h.ts_ns);
-	while (c->open.oldest && t->h.ts_ns > c->open.oldest->a.begin_ns &&
-	       t->h.ts_ns - c->open.oldest->a.begin_ns > OPEN_MAX_NS)
-		abandon(c, c->open.oldest);
+	while ((oldest = openset_oldest(c->open)) && t->h.ts_ns > oldest->a.begin_ns &&
+	       t->h.ts_ns - oldest->a.begin_ns > OPEN_MAX_NS)
+		abandon(c, oldest);
 }
 
 static void take_loss(struct correlate *c, const struct rec_loss *l)
@@ -443,8 +437,41 @@ static void take_loss(struct correlate *c, const struct rec_loss *l)
 	if (l->ring >= RING_COUNT)
 		return;
 	c->stats.lost[l->ring] += l->count;
-	if (l->ring == RING_CONTROL)
-		c->lost_until_ns[l->bucket % REBPF_FLOW_BUCKETS] = l->h.ts_ns;
+	c->lost_until_ns[l->ring][l->bucket % (REBPF_FLOW_BUCKETS + 1)] = l->h.ts_ns;
+}
+
+static void take_dropped(struct correlate *c, const struct rec_drop *d)
+{
+	struct event event = { .kind = EV_DROP, .mono_ns = d->h.ts_ns, .wall_ns = d->h.ts_ns + c->clock_offset };
+
+	if (!drops_take(c->drops, d, &event.drop))
+		return;
+	c->stats.drops++;
+	c->stats.drops_by_class[event.drop.place.class]++;
+	c->fn(c->ctx, &event);
+}
+
+static void take_spurious(struct correlate *c, const struct rec_spurious *r)
+{
+	struct event event = { .kind = EV_SPURIOUS, .mono_ns = r->h.ts_ns, .wall_ns = r->h.ts_ns + c->clock_offset };
+	struct ev_spurious *ev = &event.spurious;
+	uint8_t cause;
+
+	ev->c.flow = r->flow;
+	ev->c.owner = r->owner;
+	ev->evidence = (enum spurious_evidence)r->evidence;
+	ev->seq = r->seq;
+	ev->end_seq = r->end_seq;
+	ev->has_range = r->seq != r->end_seq;
+	ev->len = r->end_seq - r->seq;
+	ev->dups = r->dups;
+	/* It had arrived: then it was neither dropped here nor in the network. */
+	if (flows_cause(c->flows, &r->flow, r->seq, r->end_seq, &cause)) {
+		ev->cause_was = (enum rtx_cause)cause;
+		ev->contradicts = cause == RTX_CAUSE_LOCAL || cause == RTX_CAUSE_NETWORK;
+	}
+	c->stats.spurious++;
+	c->fn(c->ctx, &event);
 }
 
 static void take_host(struct correlate *c, const struct rec_host *h)
@@ -479,6 +506,7 @@ void correlate_record(struct correlate *c, const union record *r)
 		break;
 	case REC_SYMBOL:
 		names_learn_symbol(c->names, &r->rec_symbol);
+		places_renamed(c->places, r->rec_symbol.addr);
 		break;
 	case REC_REASON:
 		names_learn_reason(c->names, &r->rec_reason);
@@ -486,6 +514,24 @@ void correlate_record(struct correlate *c, const union record *r)
 		break;
 	case REC_OWNER:
 		c->owner = (struct owner_note){ r->rec_owner_found.sk, r->rec_owner_found.owner };
+		break;
+	case REC_DROP:
+		take_dropped(c, &r->rec_drop);
+		break;
+	case REC_SOCKET:
+		drops_learn_socket(c->drops, &r->rec_socket);
+		break;
+	case REC_SPURIOUS:
+		take_spurious(c, &r->rec_spurious);
+		break;
+	case REC_LINK:
+		hostnet_learn_link(c->hostnet, &r->rec_link);
+		break;
+	case REC_ADDR:
+		hostnet_learn_addr(c->hostnet, &r->rec_addr);
+		break;
+	case REC_SURVEY:
+		hostnet_learn_survey(c->hostnet, &r->rec_survey);
 		break;
 	case REC_LOSS:
 		take_loss(c, &r->rec_loss);
@@ -499,8 +545,8 @@ void correlate_record(struct correlate *c, const union record *r)
 void correlate_finish(struct correlate *c)
 {
 	release_finished(c, UINT64_MAX);
-	while (c->open.oldest)
-		abandon(c, c->open.oldest);
+	while (openset_oldest(c->open))
+		abandon(c, openset_oldest(c->open));
 }
 
 void correlate_time(const struct correlate *c, uint64_t *mono_ns, uint64_t *wall_ns)
@@ -542,12 +588,15 @@ struct correlate *correlate_new(unsigned int max_open, unsigned int max_flows, c
 	c->ctx = ctx;
 	c->flows = flows_new(max_flows);
 	c->names = names_new();
-	c->pool = calloc(max_open, sizeof(*c->pool));
-	if (!c->flows || !c->names || !c->pool) {
+	c->open = openset_new(max_open);
+	c->evidence = evidence_new(MAX_EVIDENCE);
+	c->hostnet = hostnet_new();
+	c->places = c->names ? places_new(c->names) : NULL;
+	c->drops = drops_new(c->places, c->evidence, c->hostnet, c->names);
+	if (!c->flows || !c->open || !c->places || !c->evidence || !c->hostnet || !c->drops) {
 		correlate_free(c);
 		return NULL;
 	}
-	c->pool_size = max_open;
 	return c;
 }
 
@@ -555,8 +604,12 @@ void correlate_free(struct correlate *c)
 {
 	if (!c)
 		return;
+	drops_free(c->drops);
+	hostnet_free(c->hostnet);
+	evidence_free(c->evidence);
+	places_free(c->places);
+	openset_free(c->open);
 	flows_free(c->flows);
 	names_free(c->names);
-	free(c->pool);
 	free(c);
 }

@@ -50,6 +50,20 @@ static void terminate_texts(union record *r)
 	case REC_OWNER:
 		TERMINATE(r->rec_owner_found.owner.comm);
 		break;
+	case REC_DROP:
+		TERMINATE(r->rec_drop.owner.comm);
+		TERMINATE(r->rec_drop.task.comm);
+		TERMINATE(r->rec_drop.ifname);
+		break;
+	case REC_SPURIOUS:
+		TERMINATE(r->rec_spurious.owner.comm);
+		break;
+	case REC_LINK:
+		TERMINATE(r->rec_link.ifname);
+		break;
+	case REC_SOCKET:
+		TERMINATE(r->rec_socket.owner.comm);
+		break;
 	}
 }
 

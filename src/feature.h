@@ -24,6 +24,7 @@
 	X(TP_SYNACK, "no tracepoint tcp:tcp_retransmit_synack")                                        \
 	X(TP_KFREE_SKB, "no tracepoint skb:kfree_skb")                                                 \
 	X(TP_KFREE_REASON, "skb:kfree_skb has no reason argument (Linux 5.17)")                        \
+	X(TP_KFREE_RX_SK, "skb:kfree_skb has no rx_sk argument (Linux 6.11)")                          \
 	X(TP_NET_DEV_QUEUE, "no tracepoint net:net_dev_queue")                                         \
 	X(TP_SET_STATE, "no tracepoint sock:inet_sock_set_state")                                      \
 	X(TP_RCV_SPACE, "no tracepoint tcp:tcp_rcv_space_adjust")                                      \

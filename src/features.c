@@ -149,6 +149,7 @@ static void read_btf(struct features *f, const struct btf *btf)
 	f->has[FEATURE_TP_SYNACK] = tracepoint_args(btf, "tcp_retransmit_synack") >= 2;
 	f->has[FEATURE_TP_KFREE_SKB] = tracepoint_args(btf, "kfree_skb") >= 2;
 	f->has[FEATURE_TP_KFREE_REASON] = tracepoint_arg_is(btf, "kfree_skb", 2, "skb_drop_reason");
+	f->has[FEATURE_TP_KFREE_RX_SK] = tracepoint_args(btf, "kfree_skb") >= 4;
 	f->has[FEATURE_TP_NET_DEV_QUEUE] = tracepoint_args(btf, "net_dev_queue") >= 1;
 	f->has[FEATURE_TP_SET_STATE] = tracepoint_args(btf, "inet_sock_set_state") >= 3;
 	f->has[FEATURE_TP_RCV_SPACE] = tracepoint_args(btf, "tcp_rcv_space_adjust") >= 1;

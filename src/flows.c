@@ -13,6 +13,7 @@
 struct range {
 	uint32_t seq, end_seq;
 	uint32_t count;
+	struct flows_copy copy; /* sent_ns 0: not known */
 };
 
 /* @complete: every retransmission of this socket since its birth is in @ranges, or acknowledged. */
@@ -24,6 +25,8 @@ struct flow {
 	bool complete;
 	bool has_timeout;
 	uint32_t timeout_high_seq; /* of the episode of the last time-out */
+	uint32_t sk_drops;
+	struct flows_copy last;
 	struct flow *next;              /* hash chain */
 	struct flow *newer, *older;     /* by last use */
 };
@@ -33,6 +36,9 @@ struct flows {
 	unsigned int bucket_count; /* a power of two */
 	unsigned int size, max;
 	struct flow *newest, *oldest;
+	/* Of the last flows_count(). */
+	struct flows_copy previous;
+	bool sk_drops_rose;
 };
 
 struct flows *flows_new(unsigned int max_flows)
@@ -176,14 +182,16 @@ static bool reserve(struct flow *x, unsigned int count)
 	return true;
 }
 
-static void append(struct range *out, unsigned int *n, uint32_t seq, uint32_t end_seq, uint32_t count)
+static void append(struct range *out, unsigned int *n, uint32_t seq, uint32_t end_seq, uint32_t count,
+		   const struct flows_copy *copy)
 {
 	if (!seq_before(seq, end_seq))
 		return;
-	if (*n && out[*n - 1].end_seq == seq && out[*n - 1].count == count)
+	if (*n && out[*n - 1].end_seq == seq && out[*n - 1].count == count &&
+	    out[*n - 1].copy.sent_ns == copy->sent_ns)
 		out[*n - 1].end_seq = end_seq;
 	else
-		out[(*n)++] = (struct range){ seq, end_seq, count };
+		out[(*n)++] = (struct range){ seq, end_seq, count, *copy };
 }
 
 static void forget_ranges(struct flow *x)
@@ -222,20 +230,20 @@ static void note(struct flow *x, const struct flows_attempt *a, uint32_t base)
 	}
 	memcpy(old, x->ranges, old_count * sizeof(*old));
 	for (i = 0; i < old_count && !seq_before(at, old[i].end_seq); i++)
-		append(x->ranges, &n, old[i].seq, old[i].end_seq, old[i].count);
+		append(x->ranges, &n, old[i].seq, old[i].end_seq, old[i].count, &old[i].copy);
 	for (; i < old_count && seq_before(old[i].seq, a->end_seq); i++) {
 		uint32_t from = seq_before(old[i].seq, at) ? at : old[i].seq;
 		uint32_t to = seq_before(a->end_seq, old[i].end_seq) ? a->end_seq : old[i].end_seq;
 
-		append(x->ranges, &n, old[i].seq, from, old[i].count);
-		append(x->ranges, &n, at, from, base);
-		append(x->ranges, &n, from, to, count_after(old[i].count, a));
-		append(x->ranges, &n, to, old[i].end_seq, old[i].count);
+		append(x->ranges, &n, old[i].seq, from, old[i].count, &old[i].copy);
+		append(x->ranges, &n, at, from, base, &a->copy);
+		append(x->ranges, &n, from, to, count_after(old[i].count, a), &a->copy);
+		append(x->ranges, &n, to, old[i].end_seq, old[i].count, &old[i].copy);
 		at = to;
 	}
-	append(x->ranges, &n, at, a->end_seq, base);
+	append(x->ranges, &n, at, a->end_seq, base, &a->copy);
 	for (; i < old_count; i++)
-		append(x->ranges, &n, old[i].seq, old[i].end_seq, old[i].count);
+		append(x->ranges, &n, old[i].seq, old[i].end_seq, old[i].count, &old[i].copy);
 	x->range_count = n;
 	free(old);
 	if (n > MAX_RANGES)
@@ -243,14 +251,17 @@ static void note(struct flow *x, const struct flows_attempt *a, uint32_t base)
 }
 
 /* How often was the byte at @seq retransmitted so far? */
-static uint32_t count_so_far(const struct flow *x, const struct flows_attempt *a)
+static uint32_t count_so_far(const struct flow *x, const struct flows_attempt *a, struct flows_copy *previous)
 {
 	/* The kernel marks what it retransmits: without the mark a range that we know is another lap's. */
 	if (a->never_before)
 		return 0;
-	for (unsigned int i = 0; i < x->range_count; i++)
-		if (!seq_before(a->seq, x->ranges[i].seq) && seq_before(a->seq, x->ranges[i].end_seq))
+	for (unsigned int i = 0; i < x->range_count; i++) {
+		if (!seq_before(a->seq, x->ranges[i].seq) && seq_before(a->seq, x->ranges[i].end_seq)) {
+			*previous = x->ranges[i].copy;
 			return x->ranges[i].count;
+		}
+	}
 	return x->complete ? 0 : UNKNOWN_COUNT;
 }
 
@@ -260,8 +271,13 @@ uint32_t flows_count(struct flows *f, const struct rec_flow *flow, const struct 
 	struct flows_attempt a = *attempt;
 	uint32_t count;
 
+	memset(&f->previous, 0, sizeof(f->previous));
 	if (!x)
 		return 0;
+	f->sk_drops_rose = a.sk_drops != x->sk_drops;
+	x->sk_drops = a.sk_drops;
+	if (a.transmitted)
+		x->last = a.copy;
 	/* Attempts went by unseen: what we counted may be too little. */
 	if (x->total_retrans != a.total_before)
 		forget_ranges(x);
@@ -278,10 +294,54 @@ uint32_t flows_count(struct flows *f, const struct rec_flow *flow, const struct 
 		return 0;
 	}
 	prune(x, a.snd_una);
-	count = count_so_far(x, &a);
+	count = count_so_far(x, &a, &f->previous);
 	if (a.transmitted)
 		note(x, &a, count_after(x->complete ? 0 : UNKNOWN_COUNT, &a));
 	return count == UNKNOWN_COUNT ? 0 : count + 1;
+}
+
+const struct flows_copy *flows_previous(const struct flows *f)
+{
+	return f->previous.sent_ns ? &f->previous : NULL;
+}
+
+bool flows_sk_drops_rose(const struct flows *f)
+{
+	return f->sk_drops_rose;
+}
+
+void flows_set_cause(struct flows *f, uint8_t cause)
+{
+	struct flow *x = f->newest;
+
+	if (!x)
+		return;
+	x->last.cause = cause;
+	for (unsigned int i = 0; i < x->range_count; i++)
+		if (x->ranges[i].copy.sent_ns && x->ranges[i].copy.sent_ns == x->last.sent_ns)
+			x->ranges[i].copy.cause = cause;
+}
+
+bool flows_cause(const struct flows *f, const struct rec_flow *flow, uint32_t seq, uint32_t end_seq, uint8_t *cause)
+{
+	const struct flow *x = *bucket_of(f, flow->sk);
+
+	while (x && x->id.sk != flow->sk)
+		x = x->next;
+	if (!x || !x->last.sent_ns || !is_same_socket(&x->id, flow))
+		return false;
+	*cause = x->last.cause;
+	if (seq == end_seq)
+		return true;
+	for (unsigned int i = x->range_count; i-- > 0;) {
+		const struct range *r = &x->ranges[i];
+
+		if (!r->copy.sent_ns || !seq_before(r->seq, end_seq) || !seq_before(seq, r->end_seq))
+			continue;
+		*cause = r->copy.cause;
+		return true;
+	}
+	return false;
 }
 
 enum flows_loss flows_loss(const struct flows *f, uint32_t high_seq)

@@ -25,6 +25,21 @@ void flows_free(struct flows *f);
  * @timeout:       the retransmission timer itself sent it, and entered the episode of the Loss state that @high_seq
  *                 (tcp_sock.high_seq) names.
  */
+/*
+ * A copy that was retransmitted, remembered for the next attempt at its bytes.
+ * @sent_ns:  when the attempt began.
+ * @tsval, @ip_id: of its packet, 0: not seen.
+ * @stolen:   another program's TC verdict took it. @failed: the call failed though it transmitted.
+ * @cause:    the verdict that was printed.
+ */
+struct flows_copy {
+	uint64_t sent_ns;
+	uint32_t tsval;
+	uint16_t ip_id;
+	bool stolen, failed;
+	uint8_t cause; /* enum rtx_cause */
+};
+
 struct flows_attempt {
 	uint32_t seq, end_seq;
 	uint32_t snd_una;
@@ -33,6 +48,8 @@ struct flows_attempt {
 	bool transmitted;
 	uint32_t high_seq;
 	bool timeout;
+	struct flows_copy copy;
+	uint32_t sk_drops; /* of the socket, now */
 };
 
 enum flows_loss { FLOWS_LOSS_UNKNOWN, FLOWS_LOSS_BY_TIMEOUT, FLOWS_LOSS_WITHOUT_TIMEOUT };
@@ -42,6 +59,18 @@ uint32_t flows_count(struct flows *f, const struct rec_flow *flow, const struct 
 
 /* Of the socket that was counted last, while it is in the Loss state: how did the episode of @high_seq begin? */
 enum flows_loss flows_loss(const struct flows *f, uint32_t high_seq);
+
+/* Of the attempt that was counted last: the previous retransmission of its first byte. NULL: there was none, or unknown. */
+const struct flows_copy *flows_previous(const struct flows *f);
+/* Has the socket dropped packets since its attempt before, or (@f has not seen one) ever? */
+bool flows_sk_drops_rose(const struct flows *f);
+/* Notes the verdict of the attempt that was counted last. */
+void flows_set_cause(struct flows *f, uint8_t cause);
+/*
+ * The verdict on the last retransmission of a socket that overlaps [@seq, @end_seq), or, if they are equal, on its last
+ * one. False: none is remembered.
+ */
+bool flows_cause(const struct flows *f, const struct rec_flow *flow, uint32_t seq, uint32_t end_seq, uint8_t *cause);
 
 /* Sockets known now. */
 unsigned int flows_size(const struct flows *f);

@@ -10,57 +10,54 @@
 
 #include "counters.h"
 #include "egress.h"
+#include "enrich.h"
 #include "log.h"
 #include "loop.h"
-#include "owner.h"
 #include "probes.h"
 #include "ring.h"
-#include "symbols.h"
+#include "survey.h"
 #include "util.h"
 
 #define TICK_MS 100
 #define DRAIN_BUDGET 4096            /* records of one ring before timers and signals get their turn */
-#define CLOCK_EVERY_NS NSEC_PER_SEC
-#define CLOCK_STEP_NS 100000         /* a smaller change of the offset is not worth a record */
 #define HINT_AFTER_NS (10 * NSEC_PER_SEC)
-#define KNOWN_SYMBOLS 4096           /* a power of two */
+#define SURVEY_EVERY_NS (50 * NSEC_PER_MSEC) /* while there are retransmissions */
+#define SURVEY_FULL_NS NSEC_PER_SEC          /* the same, with everything */
+#define SURVEY_IDLE_NS (10 * NSEC_PER_SEC)   /* with everything, while there are none */
+#define SKEW_NS NSEC_PER_MSEC        /* records of several CPUs may be so much out of order */
+#define KNOWN_NETNS 256              /* a power of two */
 
 struct live {
 	const struct options *options;
 	const struct features *features;
-	const struct plan *plan;
+	struct plan *plan;
 	struct pipeline *pipeline;
 	struct probes *probes;
 	struct egress *egress;
 	struct shared *shared;
 	struct ring *ring[RING_COUNT];
-	struct symbols *symbols;
-	struct owner_scan *owners;
+	struct enrich *enrich;
+	struct survey *survey;
 	struct loop *loop;
 	unsigned int cpus;
 	uint32_t own_netns;
-	uint64_t known_symbol[KNOWN_SYMBOLS]; /* addresses that the stream has the names of */
-	uint64_t seen_location[KNOWN_SYMBOLS]; /* as the kernel gave them */
-	uint64_t lost_bucket[RING_COUNT][REBPF_FLOW_BUCKETS];
+	uint64_t lost_bucket[RING_COUNT][REBPF_FLOW_BUCKETS + 1];
 	uint64_t lost[RING_COUNT];
-	uint64_t drained_ns; /* the rings were last read then */
-	uint64_t clock_offset, clock_at_ns, armed_ns, rate_at_ns, rate_produced, skipped_runs;
+	uint64_t read_ns[RING_COUNT]; /* the newest record read */
+	uint64_t drained_ns;          /* the rings have been read up to here */
+	uint64_t surveyed_ns, surveyed_full_ns;
+	bool survey_wanted, survey_full_wanted;
+	uint32_t known_netns[KNOWN_NETNS]; /* of retransmitting sockets */
+	uint64_t armed_ns, rate_at_ns, rate_produced, skipped_runs;
 	bool hinted;
 };
 
 /* ---- records that user space makes ---- */
 
-static void init_header(struct rec_header *h, uint8_t kind, size_t size)
-{
-	h->ts_ns = clock_mono_ns();
-	h->kind = kind;
-	h->size = (uint16_t)size;
-}
-
 #define FEED(l, kind, type, ...)                                     \
 	do {                                                         \
 		struct type rec = { __VA_ARGS__ };                   \
-		init_header(&rec.h, kind, sizeof(rec));              \
+		enrich_header(&rec.h, kind, sizeof(rec));              \
 		pipeline_feed((l)->pipeline, &rec, sizeof(rec));     \
 	} while (0)
 
@@ -70,46 +67,16 @@ static void feed_host(struct live *l)
 		.format = REBPF_FORMAT,
 		.hz = l->features->hz,
 		.own_netns = l->own_netns,
-		.flags = l->plan->host_flags,
+		.flags = l->plan->host_flags | (l->survey ? HOST_SURVEYS : 0) |
+			 (enrich_is_nat_possible(l->enrich) ? HOST_NAT_POSSIBLE : 0),
 		.armed_ns = clock_mono_ns(),
 	};
 
-	init_header(&host.h, REC_HOST, sizeof(host));
+	enrich_header(&host.h, REC_HOST, sizeof(host));
 	snprintf(host.release, sizeof(host.release), "%.*s", (int)sizeof(host.release) - 1, l->features->release);
 	snprintf(host.version, sizeof(host.version), "%s", REBPF_VERSION);
 	l->armed_ns = host.armed_ns;
 	pipeline_feed(l->pipeline, &host, sizeof(host));
-}
-
-/* CLOCK_REALTIME is stepped and slewed: its offset is sampled again and again. */
-static void feed_clock(struct live *l, uint64_t now_ns)
-{
-	uint64_t mono, wall, change;
-
-	if (l->clock_at_ns && now_ns - l->clock_at_ns < CLOCK_EVERY_NS)
-		return;
-	clock_pair(&mono, &wall);
-	change = wall - mono - l->clock_offset;
-	if (l->clock_at_ns && (change < CLOCK_STEP_NS || -change < CLOCK_STEP_NS)) {
-		l->clock_at_ns = now_ns;
-		return;
-	}
-	l->clock_at_ns = now_ns;
-	l->clock_offset = wall - mono;
-	FEED(l, REC_CLOCK, rec_clock, .mono_ns = mono, .wall_ns = wall);
-}
-
-static void feed_reasons(struct live *l, const struct reasons *reasons)
-{
-	for (size_t i = 0; i < reasons_count(reasons); i++) {
-		struct rec_reason rec = {};
-		const char *name;
-
-		reasons_at(reasons, i, &rec.reason, &name);
-		init_header(&rec.h, REC_REASON, sizeof(rec));
-		snprintf(rec.name, sizeof(rec.name), "%s", name);
-		pipeline_feed(l->pipeline, &rec, sizeof(rec));
-	}
 }
 
 static void on_netns(void *ctx, uint32_t netns, bool watched)
@@ -117,32 +84,6 @@ static void on_netns(void *ctx, uint32_t netns, bool watched)
 	struct live *l = ctx;
 
 	FEED(l, REC_NETNS, rec_netns, .netns = netns, .watched = watched);
-}
-
-static size_t symbol_slot(uint64_t addr)
-{
-	return (addr * 0x9e3779b97f4a7c15ULL >> 32) & (KNOWN_SYMBOLS - 1);
-}
-
-static void feed_symbol(struct live *l, uint64_t addr)
-{
-	uint64_t *known = &l->known_symbol[symbol_slot(addr)];
-	struct rec_symbol rec = { .addr = addr };
-	const char *name, *module;
-	uint64_t offset;
-
-	if (*known == addr)
-		return;
-	if (symbols_reload_if_unknown(l->symbols, addr, clock_mono_ns()) < 0)
-		log_debug("cannot read the kernel's symbols again");
-	if (!symbols_lookup(l->symbols, addr, &name, &module, &offset))
-		return;
-	rec.offset = offset;
-	*known = addr;
-	init_header(&rec.h, REC_SYMBOL, sizeof(rec));
-	snprintf(rec.name, sizeof(rec.name), "%s", name);
-	snprintf(rec.module, sizeof(rec.module), "%s", module);
-	pipeline_feed(l->pipeline, &rec, sizeof(rec));
 }
 
 /* What the rings lost since the last time, by bucket of flows. */
@@ -154,7 +95,7 @@ static void feed_losses(struct live *l, const struct counters *counters, uint64_
 		log_warning("lost %llu records: the ring buffer was full",
 			    (unsigned long long)(counters->lost[ring] - l->lost[ring]));
 		l->lost[ring] = counters->lost[ring];
-		for (uint32_t b = 0; b < REBPF_FLOW_BUCKETS; b++) {
+		for (uint32_t b = 0; b <= REBPF_FLOW_BUCKETS; b++) {
 			uint64_t now = *(volatile __u64 *)&l->shared->lost_bucket[ring][b];
 
 			if (now != l->lost_bucket[ring][b])
@@ -165,58 +106,65 @@ static void feed_losses(struct live *l, const struct counters *counters, uint64_
 	}
 }
 
-/* ---- records from the rings, and what they need to be understood elsewhere ---- */
+/* ---- surveys ---- */
 
-static void prepare_entry(struct live *l, const struct rec_rtx_entry *e)
+static void on_survey_record(void *ctx, const void *record, size_t size)
 {
-	struct rec_owner owner;
+	struct live *l = ctx;
 
-	/* Not searched: what the hooks noted stands. Nobody holds it: then it is nobody's, whatever they noted. */
-	if (!l->owners || !e->flow.ino ||
-	    owner_find(l->owners, e->flow.ino, e->owner.tgid, clock_mono_ns(), &owner) == OWNER_NOT_SEARCHED ||
-	    owner.tgid == e->owner.tgid)
+	pipeline_feed(l->pipeline, record, size);
+}
+
+/* A namespace that has not retransmitted before may be a new one. */
+static void note_netns(struct live *l, uint32_t netns)
+{
+	uint32_t *known = &l->known_netns[netns & (KNOWN_NETNS - 1)];
+
+	if (*known != netns)
+		l->survey_full_wanted = true;
+	*known = netns;
+}
+
+static bool is_survey_due(const struct live *l)
+{
+	return l->survey && l->survey_wanted && clock_mono_ns() - l->surveyed_ns >= SURVEY_EVERY_NS;
+}
+
+/* An attempt is judged by what a survey after it says: what waits in queues, and what devices lost. */
+static void survey_if_wanted(struct live *l)
+{
+	uint64_t now_ns = clock_mono_ns();
+
+	if (!is_survey_due(l))
 		return;
-	FEED(l, REC_OWNER, rec_owner_found, .sk = e->flow.sk, .ino = e->flow.ino, .owner = owner);
-}
-
-/* A place not seen before may be in a module that was loaded since, where another one's code was. */
-static void follow_modules(struct live *l, uint64_t location)
-{
-	uint64_t *seen = &l->seen_location[symbol_slot(location)];
-
-	if (*seen != location && symbols_follow_modules(l->symbols) > 0) {
-		memset(l->known_symbol, 0, sizeof(l->known_symbol));
-		memset(l->seen_location, 0, sizeof(l->seen_location));
+	l->survey_wanted = false;
+	l->surveyed_ns = now_ns;
+	if (!l->survey_full_wanted && now_ns - l->surveyed_full_ns < SURVEY_FULL_NS) {
+		survey_light(l->survey, now_ns);
+		return;
 	}
-	*seen = location;
+	l->survey_full_wanted = false;
+	l->surveyed_full_ns = now_ns;
+	survey_full(l->survey, now_ns);
 }
 
-static void feed_drop(struct live *l, const void *data)
-{
-	uint64_t stack[REBPF_STACK_DEPTH];
-	struct rec_rtx_drop d;
-
-	memcpy(&d, data, sizeof(d));
-	follow_modules(l, d.location);
-	memcpy(stack, d.stack, sizeof(stack));
-	d.location = symbols_skip_wrappers(l->symbols, d.location, stack, REBPF_STACK_DEPTH);
-	feed_symbol(l, d.location);
-	pipeline_feed(l->pipeline, &d, sizeof(d));
-}
+/* ---- the rings ---- */
 
 static void on_ring_record(void *ctx, const void *data, size_t size)
 {
 	const struct rec_header *h = data;
 	struct live *l = ctx;
 
-	if (size >= sizeof(*h) && h->kind == REC_RTX_DROP && h->size == sizeof(struct rec_rtx_drop)) {
-		feed_drop(l, data);
-		return;
+	if (size >= sizeof(*h)) {
+		enum record_ring ring = h->kind == REC_DROP ? RING_DROPS : RING_CONTROL;
+
+		if (h->ts_ns > l->read_ns[ring])
+			l->read_ns[ring] = h->ts_ns;
+		l->survey_wanted |= h->kind == REC_RTX_EXIT;
+		if (h->kind == REC_RTX_ENTRY && size >= sizeof(struct rec_rtx_entry))
+			note_netns(l, ((const struct rec_rtx_entry *)data)->flow.netns);
 	}
-	if (size >= sizeof(*h) && h->kind == REC_RTX_ENTRY && h->size == sizeof(struct rec_rtx_entry))
-		prepare_entry(l, data);
-	/* The ring rounds sizes up; the header knows better. */
-	pipeline_feed(l->pipeline, data, size >= sizeof(*h) && h->size <= size ? h->size : size);
+	enrich_record(l->enrich, data, size);
 }
 
 static void feed_tick(struct live *l, uint64_t until_ns, const struct counters *counters)
@@ -226,28 +174,45 @@ static void feed_tick(struct live *l, uint64_t until_ns, const struct counters *
 		.missed = counters->slot_failed + l->skipped_runs,
 	};
 
-	init_header(&tick.h, REC_TICK, sizeof(tick));
+	enrich_header(&tick.h, REC_TICK, sizeof(tick));
 	tick.h.ts_ns = until_ns;
 	pipeline_feed(l->pipeline, &tick, sizeof(tick));
+}
+
+/* Reads one ring within the budget; returns up to when it has been read. What began before @before_ns is in it. */
+static uint64_t drain_ring(struct live *l, enum record_ring ring, uint64_t before_ns, size_t *n)
+{
+	bool all;
+
+	*n += ring_drain(l->ring[ring], DRAIN_BUDGET, on_ring_record, l, &all);
+	if (all)
+		return before_ns;
+	return l->read_ns[ring] > SKEW_NS ? l->read_ns[ring] - SKEW_NS : 0;
 }
 
 /* Reads all rings once within the budget, then says up to when they have been read. Returns how many records. */
 static size_t drain(struct live *l)
 {
-	uint64_t before_ns = clock_mono_ns();
+	uint64_t until_ns, ns;
 	struct counters counters;
 	size_t n = 0;
 
-	for (int r = 0; r < RING_COUNT; r++)
-		if (l->ring[r])
-			n += ring_drain(l->ring[r], DRAIN_BUDGET, on_ring_record, l);
+	survey_if_wanted(l);
+	until_ns = clock_mono_ns();
+	ns = until_ns;
+	for (int r = 0; r < RING_COUNT; r++) {
+		uint64_t read_ns = l->ring[r] ? drain_ring(l, (enum record_ring)r, ns, &n) : ns;
+
+		until_ns = read_ns < until_ns ? read_ns : until_ns;
+	}
 	/* What the kernel skipped must be known before the records are judged: silence then proves nothing. */
 	if (n)
 		l->skipped_runs = probes_skipped_runs(l->probes);
 	counters_read(l->shared, l->cpus, &counters);
 	feed_losses(l, &counters, l->drained_ns);
-	l->drained_ns = before_ns;
-	feed_tick(l, before_ns, &counters);
+	if (until_ns > l->drained_ns)
+		l->drained_ns = until_ns;
+	feed_tick(l, l->drained_ns, &counters);
 	return n;
 }
 
@@ -264,8 +229,9 @@ static void on_wake(void *ctx)
 	uint32_t netns, tgid;
 
 	*(volatile uint32_t *)&l->shared->asleep = 0;
+	/* Once more if an attempt waits for a survey. */
 	for (int turn = 0; turn < 16; turn++) {
-		if (!drain(l))
+		if (!drain(l) && !is_survey_due(l))
 			break;
 	}
 	pipeline_flush(l->pipeline);
@@ -319,7 +285,7 @@ static void on_tick(void *ctx)
 	uint64_t now_ns = clock_mono_ns();
 
 	l->shared->heartbeat_ns = now_ns;
-	feed_clock(l, now_ns);
+	enrich_clock(l->enrich, now_ns);
 	on_wake(l);
 	print_rate(l, now_ns);
 	print_hint(l, now_ns);
@@ -328,8 +294,16 @@ static void on_tick(void *ctx)
 static void on_second(void *ctx)
 {
 	struct live *l = ctx;
+	uint64_t now_ns = clock_mono_ns();
 
 	l->skipped_runs = probes_skipped_runs(l->probes);
+	/* The base that a later loss on a device is told from. */
+	if (l->survey && now_ns - l->surveyed_full_ns >= SURVEY_IDLE_NS) {
+		l->surveyed_full_ns = now_ns;
+		survey_full(l->survey, now_ns);
+	} else if (l->survey) {
+		survey_light(l->survey, now_ns);
+	}
 }
 
 static void on_interfaces(void *ctx)
@@ -399,15 +373,13 @@ static int open_egress(struct live *l)
 	return config.prog_fd < 0 ? 0 : egress_open(&l->egress, &config);
 }
 
-static void open_names(struct live *l)
+/* Without it no cause is ever "network". */
+static void open_survey(struct live *l)
 {
-	int err = symbols_load(&l->symbols, NULL);
-
-	if (err)
-		log_warning("kernel symbols cannot be read (%s): functions are shown as addresses", strerror(-err));
-	err = owner_scan_open(&l->owners, NULL);
-	if (err)
-		log_warning("cannot search /proc for the owners of sockets: %s", strerror(-err));
+	if (survey_open(&l->survey, on_survey_record, l))
+		l->survey = NULL;
+	else if (probes_tc_fd(l->probes) >= 0)
+		survey_set_own_program(l->survey, probes_tc_id(l->probes));
 }
 
 static void print_ready(const struct live *l)
@@ -425,11 +397,11 @@ static int start(struct live *l, const struct reasons *reasons)
 
 	if (err)
 		return err;
-	open_names(l);
 	l->shared->heartbeat_ns = clock_mono_ns();
+	open_survey(l);
 	feed_host(l);
-	feed_clock(l, clock_mono_ns());
-	feed_reasons(l, reasons);
+	enrich_clock(l->enrich, clock_mono_ns());
+	enrich_reasons(l->enrich, reasons);
 	err = open_egress(l);
 	if (!err)
 		err = probes_attach(l->probes, l->features);
@@ -439,10 +411,21 @@ static int start(struct live *l, const struct reasons *reasons)
 	err = add_sources(l);
 	if (err)
 		return err;
+	if (l->survey)
+		survey_full(l->survey, clock_mono_ns());
+	l->surveyed_ns = l->surveyed_full_ns = clock_mono_ns();
 	l->armed_ns = l->rate_at_ns = clock_mono_ns();
 	on_wake(l);
 	print_ready(l);
 	return 0;
+}
+
+static int load(struct live *l)
+{
+	struct probes_config config = { .nat_possible = enrich_is_nat_possible(l->enrich) };
+
+	enrich_wrappers(l->enrich, config.wrapper, REBPF_MAX_WRAPPERS);
+	return probes_load(&l->probes, l->plan, l->features, l->options, &config);
 }
 
 int live_open(struct live **out, struct plan *plan, const struct features *features, const struct reasons *reasons,
@@ -461,7 +444,8 @@ int live_open(struct live **out, struct plan *plan, const struct features *featu
 	l->cpus = counters_cpus();
 	l->own_netns = stat("/proc/self/ns/net", &own) ? 0 : (uint32_t)own.st_ino;
 	l->loop = loop_new();
-	err = l->loop ? probes_load(&l->probes, plan, features, options) : log_error(-ENOMEM, "out of memory");
+	l->enrich = enrich_open(p, options->stack);
+	err = l->loop && l->enrich ? load(l) : log_error(-ENOMEM, "out of memory");
 	if (!err) {
 		l->shared = probes_shared(l->probes);
 		err = start(l, reasons);
@@ -484,8 +468,9 @@ int live_run(struct live *l)
 	probes_detach(l->probes);
 	egress_close(l->egress);
 	l->egress = NULL;
-	/* Bounded: nothing writes any more. */
-	while (drain(l))
+	/* Bounded: nothing writes any more. The last attempts get a survey, too. */
+	l->surveyed_ns = 0;
+	while (drain(l) || is_survey_due(l))
 		;
 	return err;
 }
@@ -498,8 +483,8 @@ void live_close(struct live *l)
 	for (int r = 0; r < RING_COUNT; r++)
 		ring_close(l->ring[r]);
 	probes_close(l->probes);
-	symbols_free(l->symbols);
-	owner_scan_close(l->owners);
+	survey_close(l->survey);
+	enrich_close(l->enrich);
 	loop_free(l->loop);
 	free(l);
 }

@@ -39,6 +39,7 @@ struct options {
 	uint8_t ip_version; /* 4, 6, 0: both */
 	uint32_t types;     /* bit per enum rtx_type, 0: all */
 	uint32_t causes;    /* bit per enum rtx_cause, 0: all */
+	bool all_protocols, stack;
 	unsigned int reason_count;
 	char reason[OPTIONS_MAX_LIST][REBPF_REASON_LEN];
 

@@ -30,11 +30,17 @@ static bool has_role(const struct plan *plan, enum role r, const char *name)
 	return c && (!name || !strcmp(c->name, name));
 }
 
-static void configure(struct config *cfg, const struct plan *plan, const struct features *f, const struct options *o)
+static void configure(struct config *cfg, const struct plan *plan, const struct features *f, const struct options *o,
+		      const struct probes_config *config)
 {
 	cfg->has_entry = !!(plan->host_flags & HOST_ENTRY_HOOKS);
 	cfg->tp_has_err = has_role(plan, ROLE_ATTEMPT, "tracepoint-err");
-	cfg->drop_has_reason = has_role(plan, ROLE_DROP, "tracepoint-reason");
+	cfg->drop_has_reason = has_role(plan, ROLE_DROP, "tracepoint-sk") || has_role(plan, ROLE_DROP, "tracepoint-reason");
+	cfg->drop_has_rx_sk = has_role(plan, ROLE_DROP, "tracepoint-sk");
+	cfg->drop_stack = o->stack;
+	cfg->all_protocols = o->all_protocols;
+	cfg->nat_possible = config->nat_possible;
+	memcpy(cfg->wrapper, config->wrapper, sizeof(cfg->wrapper));
 	cfg->ip_version = o->ip_version;
 	cfg->heartbeat = has_role(plan, ROLE_TC, "clsact");
 	cfg->tick_us = 1000000 / f->hz;
@@ -45,14 +51,15 @@ static void configure(struct config *cfg, const struct plan *plan, const struct 
 }
 
 /* Opens the object with exactly the plan's programs turned on. */
-static int open_planned(struct rebpf **out, const struct plan *plan, const struct features *f, const struct options *o)
+static int open_planned(struct rebpf **out, const struct plan *plan, const struct features *f, const struct options *o,
+			const struct probes_config *config)
 {
 	LIBBPF_OPTS(bpf_object_open_opts, opts, .object_name = "rebpf", .btf_custom_path = o->btf_path);
 	struct rebpf *skel = rebpf__open_opts(&opts);
 
 	if (!skel)
 		return log_error(-errno, "cannot open the BPF object: %s", strerror(errno));
-	configure(&skel->rodata->cfg, plan, f, o);
+	configure(&skel->rodata->cfg, plan, f, o, config);
 	for (int r = 0; r < ROLE_COUNT; r++) {
 		const struct candidate *c = plan->role[r].chosen;
 
@@ -81,7 +88,8 @@ static int load_failed(int err, const struct features *f)
 	return err == -ENOMEM ? err : -ENOTSUP;
 }
 
-int probes_load(struct probes **out, struct plan *plan, const struct features *features, const struct options *options)
+int probes_load(struct probes **out, struct plan *plan, const struct features *features, const struct options *options,
+		const struct probes_config *config)
 {
 	struct probes *p;
 	int err;
@@ -90,7 +98,7 @@ int probes_load(struct probes **out, struct plan *plan, const struct features *f
 	if (!p)
 		return log_error(-ENOMEM, "out of memory");
 	p->plan = plan;
-	err = open_planned(&p->skel, plan, features, options);
+	err = open_planned(&p->skel, plan, features, options, config);
 	if (!err) {
 		err = rebpf__load(p->skel);
 		if (err)
@@ -178,9 +186,17 @@ int probes_tc_fd(const struct probes *p)
 	return p->plan->role[ROLE_TC].chosen ? bpf_program__fd(p->skel->progs.rebpf_tc_egress) : -1;
 }
 
+uint32_t probes_tc_id(const struct probes *p)
+{
+	struct bpf_prog_info info = {};
+	__u32 len = sizeof(info);
+
+	return bpf_obj_get_info_by_fd(probes_tc_fd(p), &info, &len) ? 0 : info.id;
+}
+
 static const struct bpf_map *ring_map(const struct probes *p, enum record_ring ring)
 {
-	return ring == RING_CONTROL ? p->skel->maps.ring_control : NULL;
+	return ring == RING_CONTROL ? p->skel->maps.ring_control : p->skel->maps.ring_drops;
 }
 
 int probes_ring_fd(const struct probes *p, enum record_ring ring)

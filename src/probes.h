@@ -8,12 +8,19 @@
 
 struct probes;
 
+/* What the programs are told besides the plan and the options. */
+struct probes_config {
+	bool nat_possible;
+	struct code_range wrapper[REBPF_MAX_WRAPPERS];
+};
+
 /*
  * Loads what the plan chose, configured by @options. A role whose programs the kernel refuses after all is left out
  * with a warning, and @plan says so, unless retransmissions could not be seen without it.
  * Negative errno with its message; -EPERM, -EACCES or -ENOTSUP: this kernel or these privileges cannot do it.
  */
-int probes_load(struct probes **out, struct plan *plan, const struct features *features, const struct options *options);
+int probes_load(struct probes **out, struct plan *plan, const struct features *features, const struct options *options,
+		const struct probes_config *config);
 
 /* Attaches everything but the classifier (see egress.h). Negative errno with its message. */
 int probes_attach(struct probes *p, const struct features *features);
@@ -23,6 +30,8 @@ void probes_scan_owners(struct probes *p);
 
 /* The classifier's program, -1 if the plan has none. */
 int probes_tc_fd(const struct probes *p);
+/* Its number in the kernel, 0: none. */
+uint32_t probes_tc_id(const struct probes *p);
 int probes_ring_fd(const struct probes *p, enum record_ring ring);
 size_t probes_ring_bytes(const struct probes *p, enum record_ring ring);
 

@@ -49,10 +49,10 @@ int ring_open(struct ring **out, int map_fd, size_t bytes)
 	return 0;
 }
 
-size_t ring_drain(struct ring *r, size_t budget, ring_record_fn *fn, void *ctx)
+size_t ring_drain(struct ring *r, size_t budget, ring_record_fn *fn, void *ctx, bool *all)
 {
 	unsigned long pos = __atomic_load_n(r->consumer_pos, __ATOMIC_RELAXED);
-	unsigned long end = __atomic_load_n(r->producer_pos, __ATOMIC_ACQUIRE);
+	unsigned long end = __atomic_load_n(r->producer_pos, __ATOMIC_ACQUIRE), first_end = end;
 	size_t done = 0, records = 0;
 
 	while (pos != end && done < budget) {
@@ -73,6 +73,7 @@ size_t ring_drain(struct ring *r, size_t budget, ring_record_fn *fn, void *ctx)
 			end = __atomic_load_n(r->producer_pos, __ATOMIC_ACQUIRE);
 	}
 	__atomic_store_n(r->consumer_pos, pos, __ATOMIC_RELEASE);
+	*all = (long)(pos - first_end) >= 0;
 	return records;
 }
 

@@ -18,8 +18,11 @@ typedef void ring_record_fn(void *ctx, const void *data, size_t size);
 /* Maps the ring buffer map @map_fd of @bytes. Negative errno with its message. */
 int ring_open(struct ring **out, int map_fd, size_t bytes);
 
-/* Hands at most @budget records to @fn; returns how many. */
-size_t ring_drain(struct ring *r, size_t budget, ring_record_fn *fn, void *ctx);
+/*
+ * Hands at most @budget records to @fn; returns how many. True in *all: everything that had been begun when it was called
+ * has been read (not so if the budget, or a record that its producer has not finished, was in the way).
+ */
+size_t ring_drain(struct ring *r, size_t budget, ring_record_fn *fn, void *ctx, bool *all);
 
 /* Is anything there, even if its producer has not finished it? */
 bool ring_is_empty(const struct ring *r);

@@ -489,6 +489,23 @@ uint64_t symbols_skip_wrappers(const struct symbols *s, uint64_t location, const
 	return location;
 }
 
+unsigned int symbols_wrappers(const struct symbols *s, struct code_range *out, unsigned int max)
+{
+	unsigned int n = 0;
+
+	for (size_t i = 0; s && i < s->count && n < max; i++) {
+		size_t next = i + 1;
+
+		if (!is_wrapper(s->strings + s->list[i].name))
+			continue;
+		while (next < s->count && s->list[next].addr == s->list[i].addr)
+			next++;
+		if (next < s->count)
+			out[n++] = (struct code_range){ s->list[i].addr, s->list[next].addr };
+	}
+	return n;
+}
+
 size_t symbols_count(const struct symbols *s)
 {
 	return s ? s->count : 0;

@@ -10,6 +10,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "../bpf/config.h"
+
 struct symbols;
 
 /*
@@ -57,6 +59,9 @@ int symbols_follow_modules(struct symbols *s);
  */
 uint64_t symbols_skip_wrappers(const struct symbols *s, uint64_t location, const uint64_t *stack,
 			       unsigned int depth);
+
+/* Where those helpers lie: address ranges, at most @max; returns how many. NULL for @s: none. */
+unsigned int symbols_wrappers(const struct symbols *s, struct code_range *out, unsigned int max);
 
 size_t symbols_count(const struct symbols *s);
 size_t symbols_bytes(const struct symbols *s); /* memory in use */

@@ -255,4 +255,4 @@ def need_refusals():
 
 
 def has_reasons():
-    return mode()["drop"] == "tracepoint-reason"
+    return mode()["drop"] in ("tracepoint-sk", "tracepoint-reason")

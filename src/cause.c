@@ -1,0 +1,260 @@
+// SPDX-License-Identifier: MIT
+#include "cause.h"
+
+#include <string.h>
+
+#include "util.h"
+
+#define ERRNO_BUSY 16 /* EBUSY of the recording kernel; the same on every architecture we build for */
+
+/* A queue that held the previous copy until after the attempt, and was empty so soon afterwards, with the new one gone
+ * too: not in this host. */
+#define QUEUE_SLACK_NS (20 * NSEC_PER_MSEC)
+
+/*
+ * What is known of when the previous copy was sent: not before @from_ns, not after @until_ns (0: not known but for the
+ * attempt itself).
+ */
+struct window {
+	bool known;
+	uint64_t from_ns, until_ns;
+};
+
+static bool is_synack(const struct rec_rtx_entry *e)
+{
+	return e->hook == RTX_HOOK_SYNACK || e->hook == RTX_HOOK_SYNACK_TP;
+}
+
+static bool is_late(const struct attempt *a)
+{
+	return a->entry.bits & RTX_BIT_LATE;
+}
+
+/*
+ * A lower bound of the original's departure: when something was last delivered before it (tcp_rate_skb_sent), which a
+ * transmission overwrites; so, late, only what TC saw before is good, or a transmission that failed. For a SYN-ACK, when
+ * the first was sent.
+ */
+static uint64_t original_not_before(const struct attempt *a)
+{
+	const struct rec_rtx_entry *e = &a->entry;
+
+	if (is_synack(e) || !is_late(a) || a->exit.ret)
+		return e->delivered_us * 1000;
+	return a->hop_count ? a->hop[0].tc.delivered_us * 1000 : 0;
+}
+
+static struct window find_window(const struct attempt *a, const struct cause_context *ctx, uint32_t attempt)
+{
+	struct window w = {};
+
+	if (ctx->previous) {
+		w.known = true;
+		w.from_ns = w.until_ns = ctx->previous->sent_ns;
+		return w;
+	}
+	if (attempt != 1)
+		return w;
+	w.from_ns = original_not_before(a);
+	w.known = w.from_ns;
+	if (!is_late(a) && !is_synack(&a->entry))
+		w.until_ns = a->entry.stamp_ns;
+	return w;
+}
+
+/* ---- the question to the evidence ---- */
+
+/* Time stamp values tick in ms or, from 6.7 if the route says so, in us: what the copy carries tells which. */
+static uint32_t ts_clock(uint64_t ns, uint64_t unit_ns, uint32_t offset)
+{
+	return (uint32_t)(ns / unit_ns) + offset;
+}
+
+static void set_ts_window(struct evidence_query *q, const struct attempt *a)
+{
+	const struct rec_rtx_entry *e = &a->entry;
+	const struct rec_copy *c = a->hop_count ? &a->hop[0].tc.c : NULL;
+	uint64_t unit_ns = NSEC_PER_MSEC;
+
+	if (c && !c->tsval)
+		return;
+	if (c && (uint32_t)(ts_clock(a->begin_ns, 1000, e->tsoffset) - c->tsval) + 100000 < 200000)
+		unit_ns = 1000;
+	q->has_ts = true;
+	q->ts_from = ts_clock(q->from_ns, unit_ns, e->tsoffset);
+	q->ts_until = ts_clock(a->begin_ns, unit_ns, e->tsoffset);
+}
+
+static void make_query(struct evidence_query *q, const struct attempt *a, const struct cause_context *ctx,
+		       const struct window *w)
+{
+	const struct rec_rtx_entry *e = &a->entry;
+	const struct rec_flow *f = &e->flow;
+
+	memset(q, 0, sizeof(*q));
+	memcpy(q->t.saddr, f->laddr, sizeof(q->t.saddr));
+	memcpy(q->t.daddr, f->raddr, sizeof(q->t.daddr));
+	q->t.sport = f->lport;
+	q->t.dport = f->rport;
+	q->t.ip_version = f->ip_version;
+	q->seq = a->exit.seq;
+	q->end_seq = a->exit.end_seq;
+	q->ack_seq = e->rcv_nxt;
+	q->snd_nxt = seq_before(e->snd_nxt, a->exit.end_seq) ? a->exit.end_seq : e->snd_nxt;
+	/* Not known: then what rebpf has seen is too late for a proof of absence, but what is there may be the one. */
+	q->from_ns = w->known ? w->from_ns : ctx->armed_ns;
+	q->until_ns = a->begin_ns;
+	q->any_addresses = ctx->nat_possible;
+	set_ts_window(q, a);
+	if (ctx->previous) {
+		q->tsval = ctx->previous->tsval;
+		q->ip_id = ctx->previous->ip_id;
+	}
+}
+
+static void fill_drop(const struct attempt *a, const struct cause_context *ctx, const struct evidence_drop *d,
+		      uint32_t covered, struct ev_cause_drop *out)
+{
+	out->place = places_get(ctx->places, d->place)->text;
+	memcpy(out->place.ifname, d->ifname, sizeof(out->place.ifname));
+	out->netns = d->netns;
+	out->pid = d->pid;
+	out->age_us = (a->begin_ns - d->ts_ns) / 1000;
+	out->seq = d->seq;
+	out->end_seq = d->end_seq;
+	out->covered = covered;
+	out->nat = d->nat;
+}
+
+/* ---- the conditions of "network" ---- */
+
+/* Has the previous copy left the sockets's hands? By what was delivered after it, or because nothing is on its way. */
+static bool is_later_delivered(const struct attempt *a, const struct cause_context *ctx, const struct window *w)
+{
+	const struct rec_rtx_entry *e = &a->entry;
+
+	if (is_synack(e) || !e->rack_mstamp_us)
+		return false;
+	if (w->until_ns && e->rack_mstamp_us * 1000 > w->until_ns)
+		return true;
+	/* What lies behind it in the stream was first sent after it. */
+	return !ctx->previous && seq_before(a->exit.seq, e->rack_end_seq) &&
+	       seq_before(a->exit.end_seq, e->rack_end_seq + 1);
+}
+
+static bool is_nothing_under_way(const struct attempt *a)
+{
+	if (is_synack(&a->entry))
+		return false;
+	if (!is_late(a))
+		return a->entry.wmem_alloc <= 1;
+	return a->hop_count && a->hop[0].tc.wmem_other <= 1;
+}
+
+static bool has_departed(const struct attempt *a, const struct cause_context *ctx, const struct window *w,
+			 enum link_type first)
+{
+	if (is_later_delivered(a, ctx, w))
+		return true;
+	/* Behind a virtual device others may hold it, in the socket's name no longer. */
+	if (first == LINK_LEAVES && is_nothing_under_way(a))
+		return true;
+	return hostnet_queues_were_empty(ctx->hostnet, w->until_ns ? w->until_ns : a->begin_ns, a->begin_ns,
+					 QUEUE_SLACK_NS);
+}
+
+static enum link_type first_hop(const struct attempt *a, const struct cause_context *ctx, uint32_t *netns)
+{
+	const struct rec_rtx_entry *e = &a->entry;
+
+	*netns = e->flow.netns;
+	if (e->dst_ifindex && e->dst_netns)
+		return hostnet_first_hop(ctx->hostnet, e->dst_netns, e->dst_ifindex);
+	if (a->hop_count)
+		return hostnet_first_hop(ctx->hostnet, a->hop[0].tc.c.netns, a->hop[0].tc.c.ifindex);
+	return hostnet_first_hop(ctx->hostnet, e->flow.netns, 0);
+}
+
+/* NONE: it is proved that this host did not drop it. */
+static enum cause_why why_not_network(const struct attempt *a, const struct cause_context *ctx, const struct window *w)
+{
+	const struct rec_rtx_entry *e = &a->entry;
+	const struct rec_flow *f = &e->flow;
+	bool peer_local = hostnet_is_local(ctx->hostnet, f->raddr, f->ip_version);
+	uint32_t netns, bits;
+	enum link_type first = first_hop(a, ctx, &netns);
+	bool leaves = first == LINK_LEAVES;
+
+	if (!ctx->has_reasons && (peer_local || ctx->sk_drops_rose))
+		return CAUSE_WHY_RECEIVER_BLIND;
+	if (!leaves && (peer_local || first == LINK_LOOPBACK || first == LINK_UNKNOWN))
+		return CAUSE_WHY_SAME_HOST;
+	if (first == LINK_TUNNEL || e->dst_bits)
+		return CAUSE_WHY_ENCAPSULATED;
+	bits = hostnet_bits(ctx->hostnet, leaves ? netns : 0);
+	if (bits & LINK_XDP)
+		return CAUSE_WHY_XDP;
+	if (bits & LINK_TC_CONSUMES)
+		return CAUSE_WHY_TC_CONSUMED;
+	if (!has_departed(a, ctx, w, first))
+		return CAUSE_WHY_QUEUED;
+	if (hostnet_lost_silently(ctx->hostnet, leaves ? netns : 0, w->from_ns, a->begin_ns))
+		return CAUSE_WHY_NIC_DROPS;
+	return CAUSE_WHY_NONE;
+}
+
+/* ---- the verdict ---- */
+
+static enum cause_why why_unknown(const struct attempt *a, const struct cause_context *ctx, const struct window *w,
+				  const struct evidence_answer *answer, uint32_t attempt)
+{
+	uint64_t from_ns = w->known ? w->from_ns : 0;
+
+	if (!(ctx->host_flags & HOST_SEES_ALL_DROPS))
+		return CAUSE_WHY_DROPS_NOT_TRACED;
+	if (answer->forgotten || (ctx->lost_until_ns && from_ns <= ctx->lost_until_ns))
+		return CAUSE_WHY_RECORDS_LOST;
+	if (!w->known && attempt == 1)
+		return CAUSE_WHY_NO_PREVIOUS_STAMP;
+	if (!w->known || from_ns < ctx->armed_ns)
+		return CAUSE_WHY_BEFORE_START;
+	if (ctx->previous && ctx->previous->stolen)
+		return CAUSE_WHY_TC_CONSUMED;
+	if (answer->driver)
+		return CAUSE_WHY_DRIVER_FREE;
+	if (answer->unclear || answer->delivered)
+		return CAUSE_WHY_PROCESSED_COPY;
+	if (answer->nat)
+		return CAUSE_WHY_NAT;
+	/* It failed here, and nothing was freed as a drop: the kernel could not even make the copy. */
+	if (ctx->previous && ctx->previous->failed)
+		return CAUSE_WHY_DROPS_NOT_TRACED;
+	return why_not_network(a, ctx, w);
+}
+
+void cause_decide(const struct attempt *a, const struct cause_context *ctx, struct ev_retransmit *ev)
+{
+	struct window w = find_window(a, ctx, ev->attempt);
+	struct evidence_answer answer;
+	struct evidence_query q;
+
+	ev->cause_why = CAUSE_WHY_NONE;
+	if (ev->has_ret && ev->ret == -ERRNO_BUSY && ev->outcome == RTX_OUTCOME_REFUSED) {
+		ev->cause = RTX_CAUSE_HOST_QUEUE;
+		return;
+	}
+	make_query(&q, a, ctx, &w);
+	evidence_ask(ctx->evidence, &q, &answer);
+	if (answer.lost.found) {
+		ev->cause = RTX_CAUSE_LOCAL;
+		fill_drop(a, ctx, &answer.lost, answer.covered, &ev->cause_drop);
+		return;
+	}
+	if (answer.ack_lost.found) {
+		ev->cause = RTX_CAUSE_ACK_LOCAL;
+		fill_drop(a, ctx, &answer.ack_lost, q.end_seq - q.seq, &ev->cause_drop);
+		return;
+	}
+	ev->cause_why = why_unknown(a, ctx, &w, &answer, ev->attempt);
+	ev->cause = ev->cause_why == CAUSE_WHY_NONE ? RTX_CAUSE_NETWORK : RTX_CAUSE_UNKNOWN;
+}

@@ -1,0 +1,160 @@
+// SPDX-License-Identifier: MIT
+#include "drops.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "util.h"
+
+#define IPPROTO_NUMBER_TCP 6
+#define RECENT 64 /* of rebpf's own drops, whose buffers are freed a few microseconds later */
+#define RECENT_NS (10 * NSEC_PER_MSEC)
+
+struct recent {
+	uint64_t skb, ts_ns;
+};
+
+struct drops {
+	struct places *places;
+	struct evidence *evidence;
+	struct hostnet *hostnet;
+	const struct names *names;
+	struct rec_socket socket;
+	struct recent recent[RECENT];
+	unsigned int recent_count;
+};
+
+struct drops *drops_new(struct places *places, struct evidence *evidence, struct hostnet *hostnet,
+			const struct names *names)
+{
+	struct drops *d = places && evidence && hostnet && names ? calloc(1, sizeof(*d)) : NULL;
+
+	if (!d)
+		return NULL;
+	d->places = places;
+	d->evidence = evidence;
+	d->hostnet = hostnet;
+	d->names = names;
+	return d;
+}
+
+void drops_free(struct drops *d)
+{
+	free(d);
+}
+
+void drops_learn_socket(struct drops *d, const struct rec_socket *s)
+{
+	d->socket = *s;
+}
+
+/* Rebpf's own drop comes first, then perhaps the kernel's kfree_skb of the same buffer. */
+static bool is_told(struct drops *d, const struct rec_drop *r)
+{
+	for (unsigned int i = 0; i < RECENT; i++) {
+		struct recent *x = &d->recent[i];
+
+		if (x->skb && x->skb == r->skb && r->h.ts_ns - x->ts_ns < RECENT_NS) {
+			x->skb = 0;
+			return true;
+		}
+	}
+	return false;
+}
+
+static void fill_socket(struct drops *d, const struct rec_drop *r, struct ev_drop *ev)
+{
+	struct rec_flow *f = &ev->c.flow;
+	const struct rec_socket *s = &d->socket;
+
+	if (r->sk) {
+		ev->has_socket = true;
+		ev->received = r->received;
+		ev->c.owner = r->owner;
+		f->sk = r->sk;
+		f->state = r->state;
+		f->uid = r->uid;
+		f->cgroup = r->cgroup;
+		f->ino = r->ino;
+	} else if (s->skb && s->skb == r->skb) {
+		ev->has_socket = true;
+		ev->received = s->received;
+		f->sk = s->skb; /* not its address, but the mark that there is one */
+		f->state = s->state;
+		f->uid = s->uid;
+		f->cgroup = s->cgroup;
+		f->ino = s->ino;
+	}
+	if (s->skb == r->skb && s->owner.tgid)
+		ev->c.owner = s->owner;
+	d->socket.skb = 0;
+}
+
+static void fill_stack(const struct drops *d, const struct rec_drop *r, struct ev_drop *ev)
+{
+	for (unsigned int i = 0; i < REBPF_STACK_DEPTH && r->stack[i]; i++) {
+		struct ev_code *code = &ev->stack[ev->stack_count++];
+		struct ev_drop_place place = {};
+
+		names_fill(d->names, r->stack[i], 0, &place);
+		code->address = r->stack[i];
+		code->offset = place.offset;
+		memcpy(code->symbol, place.symbol, sizeof(code->symbol));
+		memcpy(code->module, place.module, sizeof(code->module));
+	}
+}
+
+static void fill(struct drops *d, const struct rec_drop *r, const struct place *place, struct ev_drop *ev)
+{
+	struct rec_flow *f = &ev->c.flow;
+
+	memcpy(f->laddr, r->t.saddr, sizeof(f->laddr));
+	memcpy(f->raddr, r->t.daddr, sizeof(f->raddr));
+	f->lport = r->t.sport;
+	f->rport = r->t.dport;
+	f->ip_version = r->t.ip_version;
+	f->netns = r->netns;
+	ev->c.task = r->task;
+	ev->place = place->text;
+	memcpy(ev->place.ifname, r->ifname, sizeof(ev->place.ifname));
+	ev->meaning = place->meaning;
+	ev->synthetic = r->source != DROP_SOURCE_KFREE;
+	ev->protocol = r->t.protocol;
+	ev->tcp_flags = r->tcp_flags;
+	ev->has_segment = r->t.protocol == IPPROTO_NUMBER_TCP && (r->tcp_flags || r->seq || r->ack);
+	ev->seq = r->seq;
+	ev->end_seq = r->end_seq;
+	ev->ack = r->ack;
+	ev->len = r->end_seq - r->seq - !!(r->tcp_flags & 1) - !!(r->tcp_flags & 2);
+	ev->packet_len = r->len;
+	ev->skb = r->skb;
+	fill_socket(d, r, ev);
+	fill_stack(d, r, ev);
+}
+
+/* A driver counts what it drops among the device's errors. */
+static bool is_drivers(const struct place *p)
+{
+	return p->meaning->fate == DROP_FATE_DRIVER || !strcmp(p->text.reason, "FULL_RING") ||
+	       !strncmp(p->text.symbol, "tun_", 4) || !strncmp(p->text.symbol, "veth_", 5);
+}
+
+bool drops_take(struct drops *d, const struct rec_drop *r, struct ev_drop *ev)
+{
+	enum drop_source source = r->source < DROP_SOURCE_COUNT ? r->source : DROP_SOURCE_KFREE;
+	const struct place *place;
+	uint32_t id;
+
+	if (source == DROP_SOURCE_KFREE && is_told(d, r))
+		return false;
+	if (source != DROP_SOURCE_KFREE)
+		d->recent[d->recent_count++ % RECENT] = (struct recent){ r->skb, r->h.ts_ns };
+	id = places_id(d->places, r->location, r->reason, source);
+	place = places_get(d->places, id);
+	if (r->t.protocol == IPPROTO_NUMBER_TCP && source != DROP_SOURCE_RETRIES_EXCEEDED)
+		evidence_add(d->evidence, r, id, place->meaning->fate);
+	if (is_drivers(place))
+		hostnet_note_drop(d->hostnet, r->netns, r->ifindex, r->h.ts_ns);
+	fill(d, r, place, ev);
+	return true;
+}

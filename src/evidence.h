@@ -1,0 +1,75 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The history of dropped TCP packets: which of them was the previous copy of a segment, or its acknowledgement? Bounded;
+ * evicts the oldest, and remembers until when it may have forgotten something.
+ */
+#ifndef REBPF_EVIDENCE_H
+#define REBPF_EVIDENCE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "event.h"
+
+struct evidence;
+
+/* At most @max packets (some 150 bytes each, touched as needed). NULL: no memory. */
+struct evidence *evidence_new(uint32_t max);
+void evidence_free(struct evidence *e);
+
+/* @place: of places.h; @fate: what it means for the bytes. */
+void evidence_add(struct evidence *e, const struct rec_drop *d, uint32_t place, enum drop_fate fate);
+
+/*
+ * The segment that was retransmitted, and which copies count.
+ * @t:          the socket's ends, local first.
+ * @seq, @end_seq: what was retransmitted. The verdict is about the byte at @seq.
+ * @ack_seq:    what the peer's packets start at, as far as the socket knows (tcp_sock.rcv_nxt).
+ * @snd_nxt:    nothing beyond was ever sent.
+ * @from_ns, @until_ns: drops of then.
+ * @ts_from, @ts_until: time stamp values of copies of then, if @has_ts.
+ * @any_addresses: its packets may have been translated out of rebpf's sight.
+ * @tsval, @ip_id: of the previous copy, where an older one may still be dropped late; 0: not known.
+ */
+struct evidence_query {
+	struct rec_tuple t;
+	uint32_t seq, end_seq;
+	uint32_t ack_seq, snd_nxt;
+	uint64_t from_ns, until_ns;
+	bool has_ts, any_addresses;
+	uint32_t ts_from, ts_until;
+	uint32_t tsval;
+	uint16_t ip_id;
+};
+
+/* A dropped packet, as found. */
+struct evidence_drop {
+	bool found;
+	bool nat;
+	uint64_t ts_ns;
+	uint32_t place;
+	uint32_t seq, end_seq;
+	uint32_t netns, pid;
+	char ifname[REBPF_IFNAME_LEN];
+};
+
+/*
+ * @lost:      the previous copy met its end here; @covered bytes of the range did.
+ * @ack_lost:  so did a segment that acknowledged the byte.
+ * @delivered: a copy was freed after it had been processed.
+ * @unclear, @driver: a copy, or an acknowledgement, was freed where that says nothing certain.
+ * @nat:       a drop of other addresses may be the one, which cannot be proved.
+ * @forgotten: the history of that time is not complete.
+ */
+struct evidence_answer {
+	struct evidence_drop lost, ack_lost;
+	uint32_t covered;
+	bool delivered, unclear, driver, nat, forgotten;
+};
+
+void evidence_ask(const struct evidence *e, const struct evidence_query *q, struct evidence_answer *a);
+
+/* How many packets it knows now. */
+uint32_t evidence_size(const struct evidence *e);
+
+#endif

@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What surveys said of the host (LINK, ADDR, SURVEY records), as the rules of `network` ask for it (cause.md, a-f). Pure:
+ * knows only what records told it. Bounded.
+ */
+#ifndef REBPF_HOSTNET_H
+#define REBPF_HOSTNET_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "../bpf/event.h"
+
+struct hostnet;
+
+struct hostnet *hostnet_new(void); /* NULL: no memory */
+void hostnet_free(struct hostnet *h);
+
+void hostnet_learn_link(struct hostnet *h, const struct rec_link *l);
+void hostnet_learn_addr(struct hostnet *h, const struct rec_addr *a);
+void hostnet_learn_survey(struct hostnet *h, const struct rec_survey *s);
+
+/* The device's driver dropped a packet, visibly: explains one of its errors. */
+void hostnet_note_drop(struct hostnet *h, uint32_t netns, uint32_t ifindex, uint64_t ts_ns);
+
+/*
+ * Where a socket of @netns sends to first. By the device, if one is known (@ifindex 0: none); else only if all devices of
+ * the namespace but loopback are of one type.
+ */
+enum link_type hostnet_first_hop(const struct hostnet *h, uint32_t netns, uint32_t ifindex);
+
+/* Does the address belong to a namespace of this host? Also true if that cannot be ruled out. */
+bool hostnet_is_local(const struct hostnet *h, const uint8_t addr[16], uint8_t ip_version);
+
+/* LINK_* bits of all devices, of one namespace (@netns) or of all (0). */
+uint32_t hostnet_bits(const struct hostnet *h, uint32_t netns);
+
+/*
+ * Was there a moment after @after_ns and not more than @slack_ns after @until_ns at which no queue of this host held a
+ * packet? (Queues of queueing disciplines and of CPUs.)
+ */
+bool hostnet_queues_were_empty(const struct hostnet *h, uint64_t after_ns, uint64_t until_ns, uint64_t slack_ns);
+
+/* Have devices (of @netns, or of all: 0) or CPUs lost packets between the two times that no drop record explains? */
+bool hostnet_lost_silently(const struct hostnet *h, uint32_t netns, uint64_t from_ns, uint64_t until_ns);
+
+/* When the last survey began; 0: there was none. */
+uint64_t hostnet_surveyed_ns(const struct hostnet *h);
+
+#endif

@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Where and why packets were dropped: each combination of reason and location is named and judged once (names.h,
+ * meaning.h), then known by a small number.
+ */
+#ifndef REBPF_PLACES_H
+#define REBPF_PLACES_H
+
+#include "meaning.h"
+#include "names.h"
+
+struct places;
+
+struct place {
+	struct ev_drop_place text; /* ifname empty */
+	const struct drop_meaning *meaning;
+};
+
+struct places *places_new(const struct names *names); /* NULL: no memory */
+void places_free(struct places *p);
+
+/*
+ * The number of a place: of @location and @reason as the kernel gave them, or of what rebpf itself says (@source). Never
+ * fails: beyond a bound, or without memory, 0, of which nothing is known.
+ */
+uint32_t places_id(struct places *p, uint64_t location, uint32_t reason, enum drop_source source);
+
+/* Valid until the next places_id(). */
+const struct place *places_get(const struct places *p, uint32_t id);
+
+/* A name was learned or learned anew: what was judged without it is judged again. */
+void places_renamed(struct places *p, uint64_t location);
+
+#endif
