@@ -58,37 +58,39 @@ static __always_inline void drop_before_tc(__u64 *ctx, struct sk_buff *skb, stru
 		drop_emit(ctx, skb, (__u64)sk, (__u64)p, NULL, &pkt);
 }
 
-/* The part of the hook that is about copies under way. */
-static __always_inline void drop_of_copy(__u64 *ctx, struct sk_buff *skb)
+/* The part of the hook that is about copies under way. Like drop_record() on a stack frame of its own, of 512 bytes. */
+static __noinline int drop_of_copy(__u64 *ctx)
 {
+	struct sk_buff *skb = (void *)ctx[0];
 	struct packet pkt = {};
 	struct inflight *open;
 	struct sock *sk;
 	__u64 key;
 
 	if (cfg.has_entry && !shared.in_flight)
-		return;
+		return 0;
 	sk = BPF_CORE_READ(skb, sk);
 	if (!sk)
-		return;
+		return 0;
 	key = (__u64)sk;
 	open = bpf_map_lookup_elem(&slots, &key);
 	if (!open) {
 		if (!cfg.has_entry)
 			drop_before_tc(ctx, skb, sk);
-		return;
+		return 0;
 	}
 	if (packet_read(&pkt, skb)) {
 		/* A GSO buffer is freed in segments: any part of the range is the attempt's. */
 		if (open->copy != (__u64)skb && !seq_within(pkt.seq, open->seq, open->end_seq))
-			return;
+			return 0;
 	} else if (open->copy == (__u64)skb) {
 		pkt.seq = open->seq;
 		pkt.end_seq = open->end_seq;
 	} else {
-		return;
+		return 0;
 	}
 	drop_emit(ctx, skb, key, open->skb, open, &pkt);
+	return 0;
 }
 
 /* ---- every drop ---- */
@@ -279,7 +281,7 @@ int rebpf_drop(__u64 *ctx)
 	struct sk_buff *skb = (void *)ctx[0];
 	struct dropped x = { .skb = skb, .location = ctx[1] };
 
-	drop_of_copy(ctx, skb);
+	drop_of_copy(ctx);
 	if (cfg.drop_has_reason)
 		x.reason = (__u32)ctx[2];
 	if (cfg.drop_has_rx_sk)
