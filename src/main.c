@@ -67,23 +67,36 @@ static int print_check(const struct plan *plan, const struct features *features)
 	return EXIT_OK;
 }
 
+/* Bad input gets one line, so the words of @text, if any, are put in it. */
+static void unknown_reason(const char *reason, const char *text)
+{
+	struct strbuf words = {};
+	size_t len;
+
+	for (text += strspn(text, " \n"); *text; text += len + strspn(text + len, " \n")) {
+		len = strcspn(text, " \n");
+		if (words.len)
+			strbuf_char(&words, ' ');
+		strbuf_add(&words, text, len);
+	}
+	log_error(-EINVAL, "--explain: unknown drop reason '%.100s'%s%s", reason, words.len ? "; " : "",
+		  words.len ? words.data : "");
+	strbuf_free(&words);
+}
+
 static int explain(const char *reason)
 {
 	struct strbuf out = {};
-	bool known = meaning_explain(&out, reason);
-	ssize_t written = 0;
+	int status = EXIT_OK;
 
-	while (out.len && out.data[out.len - 1] == '\n' && !known)
-		out.data[--out.len] = '\0';
-	if (known)
-		written = write(STDOUT_FILENO, out.data, out.len);
-	else
-		log_error(-EINVAL, "--explain: unknown drop reason '%.100s'%s%s", reason, out.len ? ": " : "",
-			  out.len ? out.data : "");
+	if (!meaning_explain(&out, reason)) {
+		unknown_reason(reason, out.len ? out.data : "");
+		status = EXIT_USAGE;
+	} else if (write(STDOUT_FILENO, out.data, out.len) < 0) {
+		status = EXIT_RUNTIME;
+	}
 	strbuf_free(&out);
-	if (!known)
-		return EXIT_USAGE;
-	return written < 0 ? EXIT_RUNTIME : EXIT_OK;
+	return status;
 }
 
 /* Modules bring reasons of their own, some of them later: a name that none of those begins with is a typo, likely. */

@@ -55,8 +55,10 @@ static void fold_line(struct output *out, const struct fold_place *f)
 		strbuf_escaped(b, f->place.reason, sizeof(f->place.reason), true);
 	else
 		strbuf_str(b, "drops");
-	strbuf_str(b, " at ");
-	text_put_location(b, &location);
+	if (f->place.symbol[0] || f->place.address) {
+		strbuf_str(b, " at ");
+		text_put_location(b, &location);
+	}
 	strbuf_char(b, '\n');
 	output_commit(out, 0); /* its drops are no lines */
 }

@@ -564,9 +564,12 @@ static void test_fold_bounds(void **state)
 	e.drop.place.symbol[1] = '\0';
 	e.mono_ns = 2 * NSEC_PER_SEC;
 	give(e, 6);
+	e.drop.place.symbol[0] = '\0';
+	strcpy(e.drop.place.reason, "BY_US");
+	give(e, 6);
 	sinks_finish(folding);
-	assert_shows(5, "... 16 more NETFILTER_DROP at nft_do_chain+0x3f[nf_tables]|"
-			"... 1 more A\\x20\\x1bB at \\x0a+0x0|");
+	assert_shows(10, "... 16 more NETFILTER_DROP at nft_do_chain+0x3f[nf_tables]|"
+			"... 1 more A\\x20\\x1bB at \\x0a+0x0|... 1 more BY_US|");
 	fold_stop();
 }
 
