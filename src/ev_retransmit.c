@@ -4,11 +4,16 @@
  * one):
  *
  *	04:03:02.123456 RETRANSMIT 1234    nginx      10.0.0.1:443 > 10.0.0.2:51234     state=ESTABLISHED
- *	type=rto attempt=2 seq=1000 len=1448 segs=1 tc=eth0:OK,eth1:SHOT(other) ret=1(NET_XMIT_DROP)
- *	outcome=dropped drop=TC_EGRESS@__dev_queue_xmit+0x5a1 cause=unknown(before_start) ca=loss
- *	srtt=12.345ms cwnd=1
+ *	type=rto attempt=2 cause=local cause_drop=NETFILTER_DROP@nft_do_chain+0x40e[nf_tables]:eth0,age=203.120ms
+ *	outcome=dropped ret=1(NET_XMIT_DROP) tc=eth0:OK,eth1:SHOT(other) drop=TC_EGRESS@__dev_queue_xmit+0x5a1
+ *	seq=1000 len=1448 segs=1 ca=loss srtt=12.345ms cwnd=1
  *
- * and with -v, after these: netns= uid= cgroup= end_seq= skb= rto= ssthresh= mss= total_retrans= segs_out=
+ * First what happened, then the figures. A cause that is not known says why: cause=unknown(before_start).
+ * cause_drop, of the previous copy or its acknowledgement, is one word, its parts after commas: age= before this
+ * attempt; netns= if it was in another namespace than the socket is; covered=1448/2896 (bytes of this segment)
+ * if it was not all; nat=yes if that packet had other addresses.
+ *
+ * With -v, after these: netns= uid= cgroup= end_seq= skb= rto= ssthresh= mss= total_retrans= segs_out=
  */
 #include "event.h"
 #include "field.h"
@@ -54,7 +59,7 @@ static enum field_tone verdict_tone(int verdict)
 	}
 }
 
-static void segment_fields(const struct ev_retransmit *r, struct visitor *v)
+static void attempt_fields(const struct ev_retransmit *r, struct visitor *v)
 {
 	const char *state = tcp_state_name(r->c.flow.state);
 	bool has_state = state != tcp_state_name(0);
@@ -62,6 +67,10 @@ static void segment_fields(const struct ev_retransmit *r, struct visitor *v)
 	field_name(v, FIELD("state", SHOW_ALWAYS), has_state ? state : NULL, TONE_NONE);
 	field_name(v, FIELD("type", SHOW_ALWAYS), rtx_type_name(r->type), TONE_NONE);
 	field_u64_if(v, FIELD("attempt", SHOW_ALWAYS), r->attempt, r->attempt);
+}
+
+static void segment_fields(const struct ev_retransmit *r, struct visitor *v)
+{
 	field_u64(v, FIELD("seq", SHOW_ALWAYS), r->seq);
 	field_u64(v, FIELD("end_seq", SHOW_VERBOSE), r->end_seq);
 	field_u64(v, FIELD("len", SHOW_ALWAYS), r->len);
@@ -84,38 +93,42 @@ static void hop_fields(const struct ev_tc_hop *hop, struct visitor *v)
 	field_object_end(v);
 }
 
-static void drop_fields(const struct ev_drop_place *d, struct visitor *v)
-{
-	struct field_location location = {
-		.symbol = d->symbol,
-		.module = d->module,
-		.max = REBPF_SYMBOL_LEN,
-		.offset = d->offset,
-		.address = d->address,
-	};
-
-	if (!field_object(v, FIELD("drop", SHOW_ALWAYS), d->known))
-		return;
-	field_string_if(v, FIELD_PART("reason", "", SHOW_ALWAYS), d->reason[0], d->reason, sizeof(d->reason));
-	field_location(v, FIELD_PART("location", "@", SHOW_ALWAYS), &location);
-	field_string_if(v, FIELD_PART("ifname", ":", SHOW_VERBOSE), d->ifname[0], d->ifname,
-			sizeof(d->ifname));
-	field_object_end(v);
-}
-
 static void passage_fields(const struct ev_retransmit *r, struct visitor *v)
 {
 	unsigned int i, count = r->tc_count < EV_MAX_HOPS ? r->tc_count : EV_MAX_HOPS;
 
+	field_name(v, FIELD("outcome", SHOW_ALWAYS), rtx_outcome_name(r->outcome), outcome_tone(r->outcome));
+	field_s64_if(v, FIELD("ret", SHOW_ALWAYS), r->has_ret, r->ret);
+	field_name(v, FIELD_NOTE("ret_name", SHOW_ALWAYS), r->has_ret ? ret_name(r->ret) : NULL, TONE_NONE);
 	if (field_list(v, FIELD("tc", SHOW_ALWAYS), r->tc_observed, count)) {
 		for (i = 0; i < count; i++)
 			hop_fields(&r->tc[i], v);
 		field_list_end(v);
 	}
-	field_s64_if(v, FIELD("ret", SHOW_ALWAYS), r->has_ret, r->ret);
-	field_name(v, FIELD_NOTE("ret_name", SHOW_ALWAYS), r->has_ret ? ret_name(r->ret) : NULL, TONE_NONE);
-	field_name(v, FIELD("outcome", SHOW_ALWAYS), rtx_outcome_name(r->outcome), outcome_tone(r->outcome));
-	drop_fields(&r->drop, v);
+	if (field_object(v, FIELD("drop", SHOW_ALWAYS), r->drop.known)) {
+		event_place_fields(&r->drop, v, false);
+		field_object_end(v);
+	}
+}
+
+static void cause_drop_fields(const struct ev_retransmit *r, struct visitor *v)
+{
+	const struct ev_cause_drop *d = &r->cause_drop;
+	bool has = d->place.known && (r->cause == RTX_CAUSE_LOCAL || r->cause == RTX_CAUSE_ACK_LOCAL);
+	bool elsewhere = d->netns && d->netns != r->c.flow.netns;
+	uint32_t range = r->end_seq - r->seq;
+
+	if (!field_object(v, FIELD("cause_drop", SHOW_ALWAYS), has))
+		return;
+	event_place_fields(&d->place, v, d->place.ifname[0]);
+	field_u64_if(v, FIELD_PART_IF(elsewhere, "netns", ",netns=", SHOW_VERBOSE), d->netns, d->netns);
+	field_u64_if(v, FIELD_PART("pid", ",pid=", SHOW_VERBOSE), d->pid, d->pid);
+	field_us_if(v, FIELD_PART("age_us", ",age=", SHOW_ALWAYS), true, d->age_us);
+	field_u64(v, FIELD_PART("seq", ",seq=", SHOW_VERBOSE), d->seq);
+	field_u64(v, FIELD_PART("end_seq", "-", SHOW_VERBOSE), d->end_seq);
+	field_share(v, FIELD_PART_IF(d->covered != range, "covered", ",covered=", SHOW_VERBOSE), d->covered, range);
+	field_bool(v, FIELD_PART_IF(d->nat, "nat", ",nat=", SHOW_NEVER), d->nat);
+	field_object_end(v);
 }
 
 static void cause_fields(const struct ev_retransmit *r, struct visitor *v)
@@ -124,8 +137,8 @@ static void cause_fields(const struct ev_retransmit *r, struct visitor *v)
 	const char *why = has_why ? cause_why_name(r->cause_why) : NULL;
 
 	field_name(v, FIELD("cause", SHOW_ALWAYS), rtx_cause_name(r->cause), cause_tone(r->cause));
-	field_null(v, FIELD("cause_drop", SHOW_NEVER));
 	field_name(v, FIELD_NOTE("cause_why", SHOW_ALWAYS), why, TONE_NONE);
+	cause_drop_fields(r, v);
 }
 
 static void socket_fields(const struct ev_retransmit *r, struct visitor *v)
@@ -149,9 +162,10 @@ static void retransmit_fields(const struct event *e, struct visitor *v)
 
 	event_fields(e, v);
 	event_common_fields(&r->c, v);
-	segment_fields(r, v);
-	passage_fields(r, v);
+	attempt_fields(r, v);
 	cause_fields(r, v);
+	passage_fields(r, v);
+	segment_fields(r, v);
 	socket_fields(r, v);
 }
 

@@ -34,6 +34,17 @@ static void share_fields(const struct ev_stats *s, struct visitor *v)
 #undef X
 }
 
+/* Also of those that no line shows. */
+static void drop_fields(const struct ev_stats *s, struct visitor *v)
+{
+#define X(NAME, name) field_u64(v, FIELD(#name, SHOW_VERBOSE), s->drops_by_class[DROP_CLASS_##NAME]);
+	if (field_object(v, FIELD_AS("drops_by_class", "Drops by class", SHOW_VERBOSE), true)) {
+		DROP_CLASSES(X)
+		field_object_end(v);
+	}
+#undef X
+}
+
 static void counter_fields(const struct ev_stats *s, struct visitor *v)
 {
 	field_us_if(v, FIELD_AS("duration_us", "Duration (s)", SHOW_ALWAYS), true, s->duration_ns / 1000);
@@ -41,6 +52,9 @@ static void counter_fields(const struct ev_stats *s, struct visitor *v)
 	share_fields(s, v);
 	field_u64(v, FIELD_AS("segs", "Segments retransmitted", SHOW_ALWAYS), s->segs);
 	field_u64(v, FIELD_AS("segs_failed", "Segments failed", SHOW_VERBOSE), s->segs_failed);
+	field_u64(v, FIELD_AS("spurious", "Spurious retransmissions", SHOW_VERBOSE), s->spurious);
+	field_u64(v, FIELD_AS("drops", "Drops seen", SHOW_ALWAYS), s->drops);
+	drop_fields(s, v);
 	field_u64(v, FIELD_AS("printed", "Events printed", SHOW_ALWAYS), s->printed);
 	field_u64(v, FIELD_AS("records", "Records read", SHOW_ALWAYS), s->records);
 	if (field_object(v, FIELD_AS("lost", "Records lost", SHOW_ALWAYS), true)) {
@@ -157,6 +171,7 @@ void ev_stats_report(struct strbuf *out, const struct ev_stats *s)
 		.out = out,
 	};
 
+	strbuf_str(out, "Statistics\n");
 	counter_fields(s, &r.v);
 	strbuf_str(out, "Total: ");
 	strbuf_u64(out, s->attempts);

@@ -38,11 +38,33 @@ void event_common_fields(const struct ev_common *c, struct visitor *v)
 	field_u64_if(v, FIELD("cgroup", SHOW_VERBOSE), flow->cgroup, flow->cgroup);
 	field_u64_if(v, FIELD("task_pid", SHOW_NEVER), has_task, c->task.tgid);
 	field_string_if(v, FIELD("task_comm", SHOW_NEVER), has_task, c->task.comm, sizeof(c->task.comm));
-	field_u64(v, FIELD("ip_version", SHOW_NEVER), flow->ip_version);
-	field_address(v, FIELD("saddr", SHOW_NEVER), flow->laddr, flow->ip_version);
-	field_u64(v, FIELD("sport", SHOW_NEVER), flow->lport);
-	field_address(v, FIELD("daddr", SHOW_NEVER), flow->raddr, flow->ip_version);
-	field_u64(v, FIELD("dport", SHOW_NEVER), flow->rport);
+	field_u64_if(v, FIELD("ip_version", SHOW_NEVER), flow->ip_version, flow->ip_version);
+	field_address_if(v, FIELD("saddr", SHOW_NEVER), flow->ip_version, flow->laddr, flow->ip_version);
+	field_u64_if(v, FIELD("sport", SHOW_NEVER), flow->lport, flow->lport);
+	field_address_if(v, FIELD("daddr", SHOW_NEVER), flow->ip_version, flow->raddr, flow->ip_version);
+	field_u64_if(v, FIELD("dport", SHOW_NEVER), flow->rport, flow->rport);
+}
+
+struct field_location event_place_location(const struct ev_drop_place *p)
+{
+	return (struct field_location){
+		.symbol = p->symbol,
+		.module = p->module,
+		.max = REBPF_SYMBOL_LEN,
+		.offset = p->offset,
+		.address = p->address,
+	};
+}
+
+void event_place_fields(const struct ev_drop_place *p, struct visitor *v, bool show_ifname)
+{
+	struct field_location location = event_place_location(p);
+
+	field_string_if(v, FIELD_PART("reason", "", SHOW_ALWAYS), p->reason[0], p->reason, sizeof(p->reason));
+	field_name(v, FIELD_PART("class", "", SHOW_NEVER), drop_class_name(p->class), TONE_NONE);
+	field_location(v, FIELD_PART("location", "@", SHOW_ALWAYS), &location);
+	field_string_if(v, FIELD_PART_IF(show_ifname, "ifname", ":", SHOW_VERBOSE), p->ifname[0], p->ifname,
+			sizeof(p->ifname));
 }
 
 /* A space at least, and on to where the column begins. */
@@ -54,11 +76,17 @@ static void next_column(struct strbuf *out, size_t start, enum head_column colum
 
 static void put_end(struct strbuf *out, const __u8 addr[16], int ip_version, uint16_t port)
 {
+	if (!ip_version) {
+		strbuf_char(out, '-');
+		return;
+	}
 	if (ip_version == 6)
 		strbuf_char(out, '[');
 	strbuf_addr(out, addr, ip_version);
 	if (ip_version == 6)
 		strbuf_char(out, ']');
+	if (!port)
+		return;
 	strbuf_char(out, ':');
 	strbuf_u64(out, port);
 }
@@ -103,7 +131,7 @@ void event_text_header(struct strbuf *out)
 	next_column(out, start, HEAD_COMM);
 	strbuf_str(out, "COMM");
 	next_column(out, start, HEAD_FLOW);
-	strbuf_str(out, "LOCAL > REMOTE");
+	strbuf_str(out, "SOURCE > DESTINATION");
 	strbuf_pad_to(out, start, HEAD_END);
 	strbuf_str(out, " DETAILS\n");
 }

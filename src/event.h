@@ -117,7 +117,7 @@ struct ev_drop_place {
 
 /* What all events but stats have in common. */
 struct ev_common {
-	struct rec_flow flow;   /* local end is saddr/sport */
+	struct rec_flow flow;   /* local end is saddr/sport; ip_version 0: no addresses, a port of 0: none */
 	struct rec_owner owner; /* tgid 0: unknown */
 	struct rec_owner task;
 };
@@ -230,6 +230,7 @@ struct event {
 	};
 };
 
+struct field_location;
 struct strbuf;
 struct visitor;
 
@@ -259,6 +260,10 @@ EVENT_KINDS(X)
 
 /* ---- for ev_*.c: what all kinds do alike ---- */
 
+/* The members of an object that has begun: reason, class, location, ifname. Text has the last if @show_ifname, else with -v. */
+void event_place_fields(const struct ev_drop_place *p, struct visitor *v, bool show_ifname);
+/* Where it was freed, for field_location(); it lives as long as @p. */
+struct field_location event_place_location(const struct ev_drop_place *p);
 /* The fields that begin every event: time, event. */
 void event_fields(const struct event *e, struct visitor *v);
 /* The fields that all events but stats have next: netns .. dport. */
@@ -276,8 +281,9 @@ void event_text_header(struct strbuf *out);
  * The final report, many lines of text for stderr (ev_stats.c): a label, then its number. Rows that are
  * zero are left out, but not those of what was lost, missed or malformed.
  *
+ *	Statistics
  *	Duration (s)                    12.345
- *	Attempts                            12
+ *	Attempts seen                       12
  *	By outcome
  *	  sent                              12
  *	Lost records

@@ -105,6 +105,16 @@ static void text_us(struct visitor *v, const struct field *f, uint64_t us)
 	text_tail(b, f);
 }
 
+static void text_share(struct visitor *v, const struct field *f, uint64_t value, uint64_t whole)
+{
+	struct strbuf *b = text_lead(v, f);
+
+	strbuf_u64(b, value);
+	strbuf_char(b, '/');
+	strbuf_u64(b, whole);
+	text_tail(b, f);
+}
+
 static void text_boolean(struct visitor *v, const struct field *f, bool value)
 {
 	struct strbuf *b = text_lead(v, f);
@@ -148,6 +158,23 @@ static void text_string(struct visitor *v, const struct field *f, const char *s,
 	text_tail(b, f);
 }
 
+static void text_sentence(struct visitor *v, const struct field *f, const char *s)
+{
+	struct strbuf *b = text_lead(v, f);
+	size_t len;
+
+	strbuf_char(b, '"');
+	for (;; s += len + 1) {
+		len = strcspn(s, "\"");
+		strbuf_escaped(b, s, len, false);
+		if (!s[len])
+			break;
+		strbuf_char(b, '\''); /* the quotes around it are the only ones */
+	}
+	strbuf_char(b, '"');
+	text_tail(b, f);
+}
+
 static void text_address(struct visitor *v, const struct field *f, const uint8_t addr[16], int ip_version)
 {
 	struct strbuf *b = text_lead(v, f);
@@ -164,11 +191,16 @@ static void text_time(struct visitor *v, const struct field *f, uint64_t wall_ns
 	text_tail(b, f);
 }
 
+void text_put_location(struct strbuf *b, const struct field_location *l)
+{
+	put_location(b, l, "", text_quote);
+}
+
 static void text_location(struct visitor *v, const struct field *f, const struct field_location *l)
 {
 	struct strbuf *b = text_lead(v, f);
 
-	put_location(b, l, "", text_quote);
+	text_put_location(b, l);
 	text_tail(b, f);
 }
 
@@ -211,9 +243,11 @@ static const struct visitor_ops text_ops = {
 	.s64 = text_s64,
 	.hex = text_hex,
 	.us = text_us,
+	.share = text_share,
 	.boolean = text_boolean,
 	.name = text_name,
 	.string = text_string,
+	.sentence = text_sentence,
 	.address = text_address,
 	.time = text_time,
 	.location = text_location,
@@ -226,11 +260,16 @@ static const struct visitor_ops text_ops = {
 void visitor_text_init(struct visitor_text *t, struct strbuf *out, bool verbose, bool color)
 {
 	*t = (struct visitor_text){
-		.v = { .ops = &text_ops, .shows = SHOW_ALWAYS },
+		.v = { .ops = &text_ops, .shows = verbose ? SHOW_ALWAYS : SHOW_ALWAYS | SHOW_LAST },
 		.out = out,
 		.parts = verbose ? SHOW_ALWAYS | SHOW_VERBOSE : SHOW_ALWAYS,
 		.color = color,
 	};
+}
+
+void visitor_text_more(struct visitor_text *t)
+{
+	t->v.shows = SHOW_VERBOSE | SHOW_LAST;
 }
 
 /* ---- JSON ---- */
@@ -304,6 +343,12 @@ static void json_hex(struct visitor *v, const struct field *f, uint64_t value)
 	strbuf_char(b, '"');
 }
 
+static void json_share(struct visitor *v, const struct field *f, uint64_t value, uint64_t whole)
+{
+	(void)whole;
+	json_u64(v, f, value);
+}
+
 static void json_boolean(struct visitor *v, const struct field *f, bool value)
 {
 	strbuf_str(json_key(v, f), value ? "true" : "false");
@@ -326,6 +371,11 @@ static void json_string(struct visitor *v, const struct field *f, const char *s,
 	strbuf_char(b, '"');
 	json_quote(b, s, max);
 	strbuf_char(b, '"');
+}
+
+static void json_sentence(struct visitor *v, const struct field *f, const char *s)
+{
+	json_string(v, f, s, strlen(s));
 }
 
 static void json_address(struct visitor *v, const struct field *f, const uint8_t addr[16], int ip_version)
@@ -386,9 +436,11 @@ static const struct visitor_ops json_ops = {
 	.s64 = json_s64,
 	.hex = json_hex,
 	.us = json_u64,
+	.share = json_share,
 	.boolean = json_boolean,
 	.name = json_name,
 	.string = json_string,
+	.sentence = json_sentence,
 	.address = json_address,
 	.time = json_time,
 	.location = json_location,
@@ -401,7 +453,7 @@ static const struct visitor_ops json_ops = {
 void visitor_json_init(struct visitor_json *j, struct strbuf *out)
 {
 	*j = (struct visitor_json){
-		.v = { .ops = &json_ops, .shows = SHOW_ALWAYS | SHOW_VERBOSE | SHOW_NEVER },
+		.v = { .ops = &json_ops, .shows = SHOW_ALWAYS | SHOW_VERBOSE | SHOW_NEVER | SHOW_LAST },
 		.out = out,
 	};
 }

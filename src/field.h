@@ -19,7 +19,8 @@
  *		text	 tc=eth0:SHOT(other)
  *		JSON	,"tc":[{"ifname":"eth0","verdict":"SHOT","by":"other"}]
  *
- * Text is words "key=value", each after one space; a value holds no space. What is unknown or does not apply:
+ * Text is words "key=value", each after one space; a value holds no space, but for a sentence in quotes, which
+ * ends the line (SHOW_LAST, field_sentence). What is unknown or does not apply:
  *	null word or part	-		(the word is there: a word's place on the line never moves)
  *	null note		nothing
  *	empty list		none
@@ -43,6 +44,7 @@ enum field_show {
 	SHOW_ALWAYS = 1,
 	SHOW_VERBOSE = 2, /* with -v; words after all that are always there, parts at their place */
 	SHOW_NEVER = 4,
+	SHOW_LAST = 8, /* after all other words: stated last, too */
 };
 
 /* How text joins a field to what stands before it. */
@@ -85,7 +87,15 @@ struct field {
 #define FIELD_PART_STRIP(n, lead, prefix, show) \
 	FIELD_ROW(n, n, "\"" n "\":", lead, show, PLACE_PART, sizeof(prefix) - 1)
 #define FIELD_NOTE(n, show) FIELD_ROW(n, n, "\"" n "\":", "(", show, PLACE_NOTE, 0)
-#define FIELD_ELEMENT FIELD_ROW("", "", "", ",", SHOW_ALWAYS, PLACE_ELEMENT, 0)
+#define FIELD_ELEMENT FIELD_ELEMENT_BY(",")
+/* With something else than a comma between two elements, in text. */
+#define FIELD_ELEMENT_BY(gap) FIELD_ROW("", "", "", gap, SHOW_ALWAYS, PLACE_ELEMENT, 0)
+
+/* What text has only if @when, else @otherwise: SHOW_VERBOSE or SHOW_NEVER. */
+#define FIELD_IF(when, n, otherwise) ((when) ? FIELD(n, SHOW_ALWAYS) : FIELD(n, otherwise))
+#define FIELD_PART_IF(when, n, lead, otherwise) \
+	((when) ? FIELD_PART(n, lead, SHOW_ALWAYS) : FIELD_PART(n, lead, otherwise))
+#define FIELD_LAST_IF(when, n, k, otherwise) ((when) ? FIELD_AS(n, k, SHOW_LAST) : FIELD_AS(n, k, otherwise))
 
 /* How a word of a closed list looks on a terminal with colour. */
 enum field_tone { TONE_NONE, TONE_NOTICE, TONE_BAD };
@@ -111,9 +121,11 @@ struct visitor_ops {
 	void (*s64)(struct visitor *v, const struct field *f, int64_t value);
 	void (*hex)(struct visitor *v, const struct field *f, uint64_t value);
 	void (*us)(struct visitor *v, const struct field *f, uint64_t us);
+	void (*share)(struct visitor *v, const struct field *f, uint64_t value, uint64_t whole);
 	void (*boolean)(struct visitor *v, const struct field *f, bool value);
 	void (*name)(struct visitor *v, const struct field *f, const char *word, enum field_tone tone);
 	void (*string)(struct visitor *v, const struct field *f, const char *s, size_t max);
+	void (*sentence)(struct visitor *v, const struct field *f, const char *s);
 	void (*address)(struct visitor *v, const struct field *f, const uint8_t addr[16], int ip_version);
 	void (*time)(struct visitor *v, const struct field *f, uint64_t wall_ns);
 	void (*location)(struct visitor *v, const struct field *f, const struct field_location *l);
@@ -184,10 +196,26 @@ static inline void field_us_if(struct visitor *v, const struct field *f, bool kn
 		v->ops->us(v, f, us);
 }
 
+/* So much of @whole. JSON: the number; text: "1448/2896". */
+static inline void field_share(struct visitor *v, const struct field *f, uint64_t value, uint64_t whole)
+{
+	if (field_shown(v, f))
+		v->ops->share(v, f, value, whole);
+}
+
 static inline void field_bool(struct visitor *v, const struct field *f, bool value)
 {
 	if (field_shown(v, f))
 		v->ops->boolean(v, f, value);
+}
+
+/* Null unless @known. */
+static inline void field_bool_if(struct visitor *v, const struct field *f, bool known, bool value)
+{
+	if (!known)
+		field_null(v, f);
+	else
+		field_bool(v, f, value);
 }
 
 /* A word of a closed list of ours, printed as it is; NULL is null. */
@@ -217,11 +245,28 @@ static inline void field_string_if(struct visitor *v, const struct field *f,
 		field_string(v, f, s, max);
 }
 
+/* Words of ours for people, in text between double quotes: only for what ends the line. */
+static inline void field_sentence(struct visitor *v, const struct field *f, const char *s)
+{
+	if (field_shown(v, f))
+		v->ops->sentence(v, f, s);
+}
+
 static inline void field_address(struct visitor *v, const struct field *f,
 				 const uint8_t addr[16], int ip_version)
 {
 	if (field_shown(v, f))
 		v->ops->address(v, f, addr, ip_version);
+}
+
+/* Null unless @known. */
+static inline void field_address_if(struct visitor *v, const struct field *f, bool known, const uint8_t addr[16],
+				    int ip_version)
+{
+	if (!known)
+		field_null(v, f);
+	else
+		field_address(v, f, addr, ip_version);
 }
 
 /* CLOCK_REALTIME in ns, as RFC 3339 in UTC. */
@@ -231,10 +276,15 @@ static inline void field_time(struct visitor *v, const struct field *f, uint64_t
 		v->ops->time(v, f, wall_ns);
 }
 
-/* JSON "symbol+0xoff" or "symbol+0xoff [module]", text without the space; "0xaddress" if not resolved. */
+/*
+ * JSON "symbol+0xoff" or "symbol+0xoff [module]", text without the space; "0xaddress" if not resolved, null if
+ * there is no address either.
+ */
 static inline void field_location(struct visitor *v, const struct field *f, const struct field_location *l)
 {
-	if (field_shown(v, f))
+	if (!l->symbol[0] && !l->address)
+		field_null(v, f);
+	else if (field_shown(v, f))
 		v->ops->location(v, f, l);
 }
 
@@ -280,8 +330,8 @@ static inline void field_list_end(struct visitor *v)
 /* ---- the visitors of this file ---- */
 
 /*
- * Text. One walk states the words of one level (SHOW_ALWAYS or SHOW_VERBOSE), so that a line with -v is the
- * line without it, and then more words: set v.shows to the level and @parts to all levels that are wanted.
+ * Text. A line takes one walk through the fields, with -v two: first the words that are always there, then the
+ * others, so that it is the line without -v and then more words. SHOW_LAST comes with the last walk.
  */
 struct visitor_text {
 	struct visitor v;
@@ -293,8 +343,12 @@ struct visitor_text {
 	bool color;
 };
 
-/* Appends to @out. @verbose: parts of SHOW_VERBOSE are wanted, too. Starts at level SHOW_ALWAYS. */
+/* Appends to @out. @verbose: also what is SHOW_VERBOSE; its words need visitor_text_more() and another walk. */
 void visitor_text_init(struct visitor_text *t, struct strbuf *out, bool verbose, bool color);
+void visitor_text_more(struct visitor_text *t);
+
+/* "symbol+0xoffset[module]" as in a line of text. */
+void text_put_location(struct strbuf *b, const struct field_location *l);
 
 /* JSON. The caller brackets the fields with json_begin() and json_end(): one object, no line break. */
 struct visitor_json {

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: MIT
+#include <netinet/in.h>
 #include <string.h>
 #include <strings.h>
 
@@ -111,15 +112,19 @@ static bool retransmit_ifname_wanted(const struct options *o, const struct ev_re
 	return false;
 }
 
-static bool drop_reason_wanted(const struct options *o, const struct ev_drop_place *d)
+static bool reason_listed(const struct options *o, const struct ev_drop_place *d)
 {
-	if (!o->reason_count)
-		return true;
-	for (unsigned int i = 0; i < o->reason_count && d->known; i++) {
+	for (unsigned int i = 0; i < o->reason_count; i++) {
 		if (!strncasecmp(o->reason[i], d->reason, REBPF_REASON_LEN))
 			return true;
 	}
 	return false;
+}
+
+static bool retransmit_reason_wanted(const struct options *o, const struct ev_retransmit *r)
+{
+	return !o->reason_count || (r->drop.known && reason_listed(o, &r->drop)) ||
+	       (r->cause_drop.place.known && reason_listed(o, &r->cause_drop.place));
 }
 
 static bool filter_retransmit(const struct options *o, const struct event *e)
@@ -127,17 +132,22 @@ static bool filter_retransmit(const struct options *o, const struct event *e)
 	const struct ev_retransmit *r = &e->retransmit;
 
 	return (!o->types || o->types & 1u << r->type) && (!o->causes || o->causes & 1u << r->cause) &&
-	       common_wanted(o, &r->c) && retransmit_ifname_wanted(o, r) && drop_reason_wanted(o, &r->drop);
+	       common_wanted(o, &r->c) && retransmit_ifname_wanted(o, r) && retransmit_reason_wanted(o, r);
 }
 
 static bool filter_drop(const struct options *o, const struct event *e)
 {
-	return common_wanted(o, &e->drop.c) && drop_reason_wanted(o, &e->drop.place);
+	const struct ev_drop *d = &e->drop;
+
+	return (o->all_protocols || d->protocol == IPPROTO_TCP) && o->classes & 1u << d->place.class &&
+	       (!o->reason_count || reason_listed(o, &d->place)) &&
+	       (!o->ifname_count || ifname_listed(o, d->place.ifname)) && common_wanted(o, &d->c);
 }
 
 static bool filter_spurious(const struct options *o, const struct event *e)
 {
-	return common_wanted(o, &e->spurious.c);
+	return !o->types && !o->causes && !o->reason_count && !o->ifname_count &&
+	       common_wanted(o, &e->spurious.c);
 }
 
 static bool filter_stats(const struct options *o, const struct event *e)

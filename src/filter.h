@@ -11,6 +11,11 @@
 /*
  * True if @e passes every filter option that was given. Within one option any of its values will do;
  * options are all to be met. What an event does not know (its owner, say) meets no filter that asks for it.
+ *
+ * What only one kind has narrows that kind: --class and --all-protocols drops, --type and --cause retransmissions
+ * (and without -e drops are not among the events then, see options.h). A --reason is met by the reason of a drop,
+ * and by a retransmission whose copy or whose predecessor was lost for it. A spurious event has no type, cause,
+ * reason and device: it passes none of these filters. Addresses and ports are those of the packet, for a drop.
  * Statistics pass always.
  */
 bool filter_wants(const struct options *o, const struct event *e);

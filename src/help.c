@@ -71,13 +71,35 @@ static void add_spelling(struct strbuf *b, const struct option_row *row, bool fi
 	strbuf_str(b, row->name);
 }
 
+/* " (default: bad, policy)" */
+static void add_initial(struct strbuf *text, const struct option_row *row)
+{
+	const struct option_names *n = row->names;
+	uint32_t choices = n ? ((1u << n->count) - 1) & ~n->hidden : 0, initial = row->initial & choices;
+	const char *before = " (default: ";
+	unsigned int i;
+
+	if (!initial)
+		return;
+	if (n->has_all && initial == choices) {
+		strbuf_str(text, " (default: all)");
+		return;
+	}
+	for (i = 0; initial >> i; i++) {
+		if (!(initial >> i & 1))
+			continue;
+		strbuf_str(text, before);
+		strbuf_str(text, n->names[i]);
+		before = ", ";
+	}
+	strbuf_char(text, ')');
+}
+
 /* One option, or several up to the first that is not with_next. Returns the last. */
 static const struct option_row *add_option(struct strbuf *b, const struct option_row *row)
 {
 	struct strbuf text = {0};
 	size_t start = b->len;
-	uint32_t initial;
-	unsigned int i;
 
 	add_spelling(b, row, true);
 	while (row->with_next) {
@@ -96,15 +118,7 @@ static const struct option_row *add_option(struct strbuf *b, const struct option
 		strbuf_str(&text, ": ");
 		option_names_join(&text, row->names, ", ");
 	}
-	initial = row->names ? row->initial & ~row->names->hidden : 0;
-	for (i = 0; initial >> i; i++) {
-		if (!(initial >> i & 1))
-			continue;
-		strbuf_str(&text, initial & ((1u << i) - 1) ? ", " : " (default: ");
-		strbuf_str(&text, row->names->names[i]);
-	}
-	if (initial)
-		strbuf_char(&text, ')');
+	add_initial(&text, row);
 	add_wrapped(b, start, text.data ? text.data : "");
 	strbuf_free(&text);
 	return row;
@@ -125,5 +139,6 @@ void option_help(struct strbuf *b)
 			if (row->group == g && !row->hidden)
 				row = add_option(b, row);
 	}
+	strbuf_str(b, "With --type or --cause: retransmissions only, unless -e asks for more.\n");
 	strbuf_str(b, "Exit status: 0 normal end, 1 failure, 2 usage, 3 not possible on this kernel.\n");
 }

@@ -9,11 +9,13 @@
 #include "feature.h"
 #include "live.h"
 #include "log.h"
+#include "meaning.h"
 #include "options.h"
 #include "pipeline.h"
 #include "plan.h"
 #include "reasons.h"
 #include "replay.h"
+#include "util.h"
 
 enum exit_status { EXIT_OK = 0, EXIT_RUNTIME = 1, EXIT_USAGE = 2, EXIT_CANNOT = 3 };
 
@@ -65,6 +67,64 @@ static int print_check(const struct plan *plan, const struct features *features)
 	return EXIT_OK;
 }
 
+/* Bad input gets one line, so the words of @text, if any, are put in it. */
+static void unknown_reason(const char *reason, const char *text)
+{
+	struct strbuf words = {};
+	size_t len;
+
+	for (text += strspn(text, " \n"); *text; text += len + strspn(text + len, " \n")) {
+		len = strcspn(text, " \n");
+		if (words.len)
+			strbuf_char(&words, ' ');
+		strbuf_add(&words, text, len);
+	}
+	log_error(-EINVAL, "--explain: unknown drop reason '%.100s'%s%s", reason, words.len ? "; " : "",
+		  words.len ? words.data : "");
+	strbuf_free(&words);
+}
+
+static int explain(const char *reason)
+{
+	struct strbuf out = {};
+	int status = EXIT_OK;
+
+	if (!meaning_explain(&out, reason)) {
+		unknown_reason(reason, out.len ? out.data : "");
+		status = EXIT_USAGE;
+	} else if (write(STDOUT_FILENO, out.data, out.len) < 0) {
+		status = EXIT_RUNTIME;
+	}
+	strbuf_free(&out);
+	return status;
+}
+
+/* Modules bring reasons of their own, some of them later: a name that none of those begins with is a typo, likely. */
+static bool is_plausible_reason(const char *name)
+{
+	static const char *const prefixes[] = { "QDISC_DROP_", "RX_", "OVS_DROP_", "0X" };
+
+	for (size_t i = 0; i < ARRAY_SIZE(prefixes); i++) {
+		if (!strncmp(name, prefixes[i], strlen(prefixes[i])))
+			return true;
+	}
+	return false;
+}
+
+/* @reasons: of the running kernel, NULL for a replay. */
+static void check_reasons(const struct options *o, const struct reasons *reasons)
+{
+	uint32_t number;
+
+	for (unsigned int i = 0; i < o->reason_count; i++) {
+		const char *name = o->reason[i];
+
+		if (!meaning_find(name) && !(reasons && reasons_number(reasons, name, &number)) &&
+		    !is_plausible_reason(name))
+			log_warning("--reason: no drop reason is known as '%s'", name);
+	}
+}
+
 static int add_reason(void *ctx, uint32_t number, const char *name)
 {
 	return reasons_add(ctx, number, name);
@@ -109,6 +169,8 @@ static int trace(const struct options *o)
 	err = features_probe(&features, o->btf_path, add_reason, reasons);
 	if (!err)
 		err = plan_make(&plan, &features, o->force);
+	if (!err && !o->check)
+		check_reasons(o, reasons);
 	if (err)
 		err = exit_status_of(err);
 	else
@@ -124,6 +186,7 @@ static int replay(const struct options *o)
 
 	if (err)
 		return EXIT_RUNTIME;
+	check_reasons(o, NULL);
 	err = replay_run(p, o->read_path);
 	if (pipeline_finish(p))
 		err = -EIO;
@@ -163,7 +226,10 @@ int main(int argc, char **argv)
 		break;
 	case OPTIONS_RUN:
 		set_log_level(o);
-		status = o->read_path ? replay(o) : trace(o);
+		if (o->explain)
+			status = explain(o->explain);
+		else
+			status = o->read_path ? replay(o) : trace(o);
 		break;
 	}
 	free(o);

@@ -24,6 +24,11 @@ static const char *const cause_names[] = {
 	RTX_CAUSES(X)
 #undef X
 };
+static const char *const class_names[] = {
+#define X(NAME, name) [DROP_CLASS_##NAME] = #name,
+	DROP_CLASSES(X)
+#undef X
+};
 static const char *const format_names[] = {
 	[OUTPUT_TEXT] = "text",
 	[OUTPUT_JSON] = "json",
@@ -41,15 +46,23 @@ enum {
 #define X(NAME, name, payload, def) | def << EV_##NAME
 	EVENT_KINDS(X)
 #undef X
+	,
+	CLASSES_DEFAULT = 1 << DROP_CLASS_BAD | 1 << DROP_CLASS_POLICY
 };
-_Static_assert(EV_KIND_COUNT < 31 && RTX_TYPE_COUNT < 32 && RTX_CAUSE_COUNT < 32,
+_Static_assert(EV_KIND_COUNT < 31 && RTX_TYPE_COUNT < 32 && RTX_CAUSE_COUNT < 32 && DROP_CLASS_COUNT < 31,
 	       "one bit each, and \"all\"");
 
-/* Statistics are always reported: there is nothing to choose. */
+/* There is nothing to choose: statistics are always reported, spurious comes with retransmit. */
 static const struct option_names choose_events = {
-	.names = event_names, .count = EV_KIND_COUNT, .hidden = 1u << EV_STATS, .has_all = true};
+	.names = event_names,
+	.count = EV_KIND_COUNT,
+	.hidden = 1u << EV_STATS | 1u << EV_SPURIOUS,
+	.has_all = true,
+};
 static const struct option_names choose_type = {.names = type_names, .count = RTX_TYPE_COUNT};
 static const struct option_names choose_cause = {.names = cause_names, .count = RTX_CAUSE_COUNT};
+static const struct option_names choose_class = {
+	.names = class_names, .count = DROP_CLASS_COUNT, .has_all = true};
 static const struct option_names choose_format = {.names = format_names, .count = ARRAY_SIZE(format_names)};
 static const struct option_names choose_color = {.names = color_names, .count = ARRAY_SIZE(color_names)};
 
@@ -274,7 +287,7 @@ const struct option_row option_table[] = {
 	},
 	[OPTION_TYPE] = {
 		.type = &type_bits, .group = GROUP_FILTER, .name = "type", .value = "LIST",
-		.help = "why TCP retransmitted", .names = &choose_type, FIELD(types),
+		.help = "why TCP sent again", .names = &choose_type, FIELD(types),
 	},
 	[OPTION_CAUSE] = {
 		.type = &type_bits, .group = GROUP_FILTER, .name = "cause", .value = "LIST",
@@ -285,9 +298,21 @@ const struct option_row option_table[] = {
 		.help = "drop reasons, such as NETFILTER_DROP", LIST(reason),
 		.expected = "a drop reason such as NETFILTER_DROP",
 	},
+	[OPTION_CLASS] = {
+		.type = &type_bits, .group = GROUP_FILTER, .name = "class", .value = "LIST",
+		.help = "of drops", .names = &choose_class, .initial = CLASSES_DEFAULT, FIELD(classes),
+	},
+	[OPTION_ALL_PROTOCOLS] = {
+		.type = &type_flag, .group = GROUP_FILTER, .name = "all-protocols",
+		.help = "drops of other than TCP, too", FIELD(all_protocols),
+	},
 	[OPTION_OUTPUT] = {
 		.type = &type_choice, .group = GROUP_OUTPUT, .letter = 'o', .name = "output",
 		.value = "FORMAT", .help = "format", .names = &choose_format, FIELD(format),
+	},
+	[OPTION_STACK] = {
+		.type = &type_flag, .group = GROUP_OUTPUT, .name = "stack",
+		.help = "the kernel's call stack of each drop", FIELD(stack),
 	},
 	[OPTION_COLOR] = {
 		.type = &type_choice, .group = GROUP_OUTPUT, .name = "color", .value = "WHEN",
@@ -303,7 +328,7 @@ const struct option_row option_table[] = {
 	},
 	[OPTION_VERBOSE] = {
 		.type = &type_repeat, .group = GROUP_OUTPUT, .letter = 'v', .name = "verbose",
-		.help = "more on stderr; -vv: also what libbpf says", FIELD(verbose),
+		.help = "more words and messages; -vv: libbpf's, too", FIELD(verbose),
 	},
 	[OPTION_WRITE] = {
 		.type = &type_string, .group = GROUP_RECORD, .letter = 'w', .name = "write", .value = "FILE",
@@ -326,6 +351,11 @@ const struct option_row option_table[] = {
 	[OPTION_CHECK] = {
 		.type = &type_flag, .group = GROUP_HELP, .name = "check",
 		.help = "what this kernel offers each feature", FIELD(check),
+	},
+	[OPTION_EXPLAIN] = {
+		.type = &type_string, .group = GROUP_HELP, .name = "explain", .value = "REASON",
+		.help = "what a drop reason means", .expected = "a drop reason such as NETFILTER_DROP",
+		.once = true, FIELD(explain),
 	},
 	[OPTION_HELP] = {
 		.type = &type_action, .group = GROUP_HELP, .letter = 'h', .name = "help", .help = "this text",

@@ -165,7 +165,6 @@ static const struct {
 	const char *why;
 } conflicts[] = {
 	{.a = OPTION_IPV4, .b = OPTION_IPV6, .why = "without either, both versions are shown"},
-	{.a = OPTION_QUIET, .b = OPTION_VERBOSE, .why = "one asks for less, the other for more"},
 	{.a = OPTION_READ, .b = OPTION_CHECK, .why = "a replay uses no kernel that could be checked"},
 	{.a = OPTION_READ, .b = OPTION_FORCE, .why = "a replay attaches nothing"},
 	{.a = OPTION_READ, .b = OPTION_BTF, .why = "a replay attaches nothing"},
@@ -175,7 +174,7 @@ static const struct {
 /* What cannot go with --output count: it shows the kernel's counters; what only records tell does not narrow them. */
 static const enum option_id needs_records[] = {
 	OPTION_READ,  OPTION_WRITE, OPTION_COUNT, OPTION_PID,   OPTION_COMM,  OPTION_CGROUP,
-	OPTION_NETNS, OPTION_INTERFACE, OPTION_TYPE, OPTION_CAUSE, OPTION_REASON,
+	OPTION_NETNS, OPTION_INTERFACE, OPTION_TYPE, OPTION_CAUSE, OPTION_REASON, OPTION_CLASS,
 };
 
 static bool is_same_file(const char *a, const char *b)
@@ -232,12 +231,27 @@ static int options_validate(const struct parser *p)
 
 static void settle_events(struct options *o)
 {
+	bool of_retransmissions = o->types || o->causes;
+
 	o->events_given = o->events & ~OPTION_ALL_BIT;
-	if (!o->events)
+	if (!o->events && of_retransmissions)
+		o->events = 1u << EV_RETRANSMIT;
+	else if (!o->events)
 		o->events = option_table[OPTION_EVENTS].initial;
 	if (o->events & OPTION_ALL_BIT)
 		o->events = (1u << EV_KIND_COUNT) - 1;
+	if (o->events & 1u << EV_RETRANSMIT)
+		o->events |= 1u << EV_SPURIOUS;
 	o->events |= 1u << EV_STATS;
+}
+
+/* Whoever names a reason wants to see it, of whatever class it is. */
+static void settle_classes(struct options *o)
+{
+	if (o->classes & OPTION_ALL_BIT || (!o->classes && o->reason_count))
+		o->classes = (1u << DROP_CLASS_COUNT) - 1;
+	else if (!o->classes)
+		o->classes = option_table[OPTION_CLASS].initial;
 }
 
 static void print_help(void)
@@ -350,5 +364,6 @@ enum options_result options_parse(struct options *o, int argc, char **argv)
 	if (options_validate(&p))
 		return OPTIONS_EXIT_USAGE;
 	settle_events(o);
+	settle_classes(o);
 	return OPTIONS_RUN;
 }

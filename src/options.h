@@ -18,7 +18,11 @@ enum color_mode { COLOR_AUTO, COLOR_ALWAYS, COLOR_NEVER };
 #define OPTIONS_MAX_LIST 64
 
 struct options {
-	uint32_t events;   /* bit per enum event_kind; EV_STATS is always among them */
+	/*
+	 * Bit per enum event_kind. EV_STATS is always among them, EV_SPURIOUS with EV_RETRANSMIT. --type and --cause
+	 * ask for retransmissions only, unless there is an -e.
+	 */
+	uint32_t events;
 	bool events_given; /* -e named at least one kind ("all" names none) */
 
 	/* Filters. Lists are OR within, AND between. */
@@ -39,7 +43,8 @@ struct options {
 	uint8_t ip_version; /* 4, 6, 0: both */
 	uint32_t types;     /* bit per enum rtx_type, 0: all */
 	uint32_t causes;    /* bit per enum rtx_cause, 0: all */
-	bool all_protocols, stack;
+	uint32_t classes;   /* bit per enum drop_class; all if there is a --reason but no --class */
+	bool all_protocols;
 	unsigned int reason_count;
 	char reason[OPTIONS_MAX_LIST][REBPF_REASON_LEN];
 
@@ -49,6 +54,7 @@ struct options {
 	enum output_format format;
 	enum color_mode color;
 	bool utc;
+	bool stack;
 	bool quiet;
 	unsigned int verbose;
 	const char *write_path; /* -w, NULL: none; points into argv */
@@ -60,6 +66,7 @@ struct options {
 
 	/* Help. */
 	bool check;
+	const char *explain; /* a drop reason */
 
 	/* Hidden, for tests: candidates to force, "role=name,..." (see probes.c); BTF to plan against. */
 	const char *force;

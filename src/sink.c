@@ -105,8 +105,11 @@ void sinks_flush(struct sinks *s)
 {
 	unsigned int i;
 
-	for (i = 0; i < s->count; i++)
+	for (i = 0; i < s->count; i++) {
+		if (s->sink[i].ops->flush)
+			s->sink[i].ops->flush(&s->sink[i]);
 		output_flush(s->sink[i].out);
+	}
 }
 
 void sinks_finish(struct sinks *s)

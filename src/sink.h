@@ -70,13 +70,14 @@ struct sink;
  * Optional methods may be NULL: the sink does not want it.
  * @wanted: do the options ask for it?
  * @open:   sets up s->out (and s->color); 0 or a negative errno, printed.
- * @event, @record, @finish: optional.
+ * @event, @record, @flush, @finish: optional. @flush: before what is in s->out is written.
  */
 struct sink_ops {
 	bool (*wanted)(const struct options *options);
 	int (*open)(struct sink *s, int out_fd);
 	void (*event)(struct sink *s, const struct event *e);
 	void (*record)(struct sink *s, const struct rec_header *rec);
+	void (*flush)(struct sink *s);
 	void (*finish)(struct sink *s); /* instead of output_finish() */
 	void (*close)(struct sink *s);  /* besides output_close(), which follows; also after a failed open */
 };
@@ -85,6 +86,7 @@ struct sink {
 	const struct sink_ops *ops;
 	const struct options *options;
 	struct output *out;
+	void *own; /* what else it keeps: from its open() to its close() */
 	bool color;
 	int fd;       /* a file of its own, or -1 */
 	bool stopped; /* after an error of its own */

@@ -402,3 +402,37 @@ def test_damaged_anywhere(seed, file):
         json.loads(line)
     out = replay(path, "-v")[1]
     assert re.fullmatch(r"([ -~]*\n)*", out)
+
+
+# ---- drop reasons on the command line ----
+
+def run(*args):
+    done = subprocess.run([BINARY, *args], stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=60, check=False)
+    return done.returncode, done.stdout.decode(), done.stderr.decode()
+
+
+def test_explain():
+    """--explain needs no root, no kernel and no recording."""
+    status, out, err = run("--explain", "netfilter_drop")
+    assert (status, err) == (0, "") and "NETFILTER_DROP" in out
+    status, out, err = run("--explain", "NETFILTER_DORP\033")
+    assert (status, out) == (2, "")
+    assert err.startswith("rebpf: --explain: unknown drop reason 'NETFILTER_DORP\\x1b'") and err.count("\n") == 1
+
+
+def test_unknown_reason():
+    """A reason that nobody knows is no error, for a module may bring it, but it is said."""
+    for name, known in (("NETFILTER_DROP", True), ("QDISC_DROP_SOME_DAY", True), ("NETFILTER_DORP", False)):
+        status, out, err = replay(recording("loss"), "-q", "--reason", name)
+        assert (status, out) == (0, "")
+        assert err == ("" if known else "rebpf: --reason: no drop reason is known as 'NETFILTER_DORP'\n")
+
+
+def test_quiet_and_verbose():
+    """One is about stderr, the other about the lines."""
+    assert " end_seq=" in text(recording("loss"), "-v")
+
+
+def test_report_has_a_heading():
+    err = replay(recording("loss"))[2]
+    assert err.splitlines()[0] == "Statistics" and "Drops seen" in err

@@ -18,7 +18,7 @@ static void test_defaults(void **state)
 {
 	(void)state;
 	assert_run();
-	assert_int_equal(opt.events, 1u << EV_RETRANSMIT | 1u << EV_STATS);
+	assert_int_equal(opt.events, (1u << EV_KIND_COUNT) - 1);
 	assert_false(opt.events_given);
 	assert_int_equal(opt.addr_count + opt.port_count + opt.pid_count + opt.comm_count, 0);
 	assert_int_equal(opt.cgroup_count + opt.netns_count + opt.ifname_count + opt.reason_count, 0);
@@ -69,8 +69,10 @@ static void test_output(void **state)
 	assert_run("-vv", "--verbose", "-v");
 	assert_int_equal(opt.verbose, 4);
 	assert_usage("--utc: takes no value", "--utc=1");
-	assert_usage("--quiet and --verbose exclude each other: one asks for less, the other for more",
-		     "-qv");
+	assert_run("-qv");
+	assert_true(opt.quiet && opt.verbose == 1);
+	assert_run("-v", "--quiet", "-v");
+	assert_true(opt.quiet && opt.verbose == 2);
 }
 
 static void test_record(void **state)
@@ -157,6 +159,18 @@ static void test_count(void **state)
 	assert_usage("--count: invalid value '1,2': expected a number from 1", "--count", "1,2");
 }
 
+static void test_explain(void **state)
+{
+	(void)state;
+	assert_run("--explain", "netfilter_drop");
+	assert_string_equal(opt.explain, "netfilter_drop");
+	assert_run("--explain=no such thing"); /* main.c says so */
+	assert_string_equal(opt.explain, "no such thing");
+	assert_usage("--explain: invalid value '': expected a drop reason such as NETFILTER_DROP", "--explain=");
+	assert_usage("--explain: needs a value: REASON", "--explain");
+	assert_usage("--explain: given twice", "--explain", "A", "--explain", "B");
+}
+
 static void test_hidden(void **state)
 {
 	(void)state;
@@ -200,7 +214,7 @@ static void test_not_an_option(void **state)
 	assert_usage("unknown option '-\\x1b': try --help", "-\033");
 	assert_usage("unknown option '-\\xff': try --help", "-\xff");
 	assert_usage("unknown option '--\\x1b[2J\\x5c': try --help", "--\033[2J\\");
-	assert_usage("ambiguous option '--s': one of --saddr, --sport?", "--s=1");
+	assert_usage("ambiguous option '--s': one of --saddr, --sport, --stack?", "--s=1");
 	assert_run("--dura=5");
 	assert_usage("--duration: invalid value 'x': "
 		     "expected seconds or a time such as 1.5s, 500ms, 2m or 1h, "
@@ -338,6 +352,7 @@ int main(void)
 		cmocka_unit_test(test_same_file),
 		cmocka_unit_test(test_duration),
 		cmocka_unit_test(test_count),
+		cmocka_unit_test(test_explain),
 		cmocka_unit_test(test_hidden),
 		cmocka_unit_test(test_conflicts),
 		cmocka_unit_test(test_not_an_option),

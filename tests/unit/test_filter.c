@@ -8,6 +8,7 @@
 #include <cmocka.h>
 
 #include <arpa/inet.h>
+#include <netinet/in.h>
 #include <string.h>
 
 #include "filter.h"
@@ -49,9 +50,45 @@ static struct event sample_v6(void)
 	return e;
 }
 
+enum {
+	CLASS_BAD = 1 << DROP_CLASS_BAD,
+	CLASS_POLICY = 1 << DROP_CLASS_POLICY,
+	CLASS_EXPECTED = 1 << DROP_CLASS_EXPECTED,
+};
+
+/* 192.168.1.2:51234 > 10.0.0.1:443, for 1234 nginx, at eth0. */
+static struct event sample_drop(void)
+{
+	struct event e = { .kind = EV_DROP };
+	struct ev_drop *d = &e.drop;
+
+	d->c = sample().retransmit.c;
+	d->c.flow.lport = 51234;
+	d->c.flow.rport = 443;
+	inet_pton(AF_INET, "192.168.1.2", d->c.flow.laddr);
+	inet_pton(AF_INET, "10.0.0.1", d->c.flow.raddr);
+	d->protocol = IPPROTO_TCP;
+	d->place.known = true;
+	d->place.class = DROP_CLASS_POLICY;
+	strcpy(d->place.reason, "NETFILTER_DROP");
+	strcpy(d->place.ifname, "eth0");
+	return e;
+}
+
+static struct event sample_spurious(void)
+{
+	struct event e = { .kind = EV_SPURIOUS };
+
+	e.spurious.c = sample().retransmit.c;
+	e.spurious.evidence = SPURIOUS_DSACK;
+	e.spurious.contradicts = true;
+	e.spurious.cause_was = RTX_CAUSE_LOCAL;
+	return e;
+}
+
 static struct options everything(void)
 {
-	return (struct options){ .events = 1u << EV_RETRANSMIT | 1u << EV_STATS };
+	return (struct options){ .events = (1u << EV_KIND_COUNT) - 1, .classes = CLASS_BAD | CLASS_POLICY };
 }
 
 static void add_addr(struct options *o, enum rule_list list, const char *addr, unsigned int prefix)
@@ -311,6 +348,156 @@ static void test_type_cause_reason(void **state)
 	assert_wants(&o, true);
 	e.retransmit.drop.known = false;
 	assert_false(filter_wants(&o, &e));
+	/* The reason for which the previous copy was lost will do. */
+	strcpy(e.retransmit.cause_drop.place.reason, "NETFILTER_DROP");
+	assert_false(filter_wants(&o, &e));
+	e.retransmit.cause_drop.place.known = true;
+	assert_true(filter_wants(&o, &e));
+}
+
+/* ---- drops and spurious retransmissions ---- */
+
+static void test_drop_class(void **state)
+{
+	static const uint32_t sets[] = { CLASS_BAD, CLASS_POLICY, CLASS_EXPECTED, CLASS_BAD | CLASS_POLICY,
+					 CLASS_BAD | CLASS_POLICY | CLASS_EXPECTED };
+	struct options o = everything();
+	struct event e = sample_drop();
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(sets) / sizeof(sets[0]); i++) {
+		o.classes = sets[i];
+		for (unsigned int class = 0; class < DROP_CLASS_COUNT; class++) {
+			e.drop.place.class = (enum drop_class)class;
+			assert_int_equal(filter_wants(&o, &e), (sets[i] >> class & 1));
+		}
+		assert_wants(&o, true); /* of drops only */
+	}
+	o.events = 1u << EV_RETRANSMIT;
+	assert_false(filter_wants(&o, &e));
+}
+
+static void test_drop_protocol(void **state)
+{
+	static const uint8_t others[] = { IPPROTO_UDP, IPPROTO_ICMP, IPPROTO_ICMPV6, 0, 255 };
+	struct options o = everything();
+	struct event e = sample_drop();
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(others); i++) {
+		e.drop.protocol = others[i];
+		o.all_protocols = false;
+		assert_false(filter_wants(&o, &e));
+		o.all_protocols = true;
+		assert_true(filter_wants(&o, &e));
+	}
+	e.drop.protocol = IPPROTO_TCP;
+	assert_true(filter_wants(&o, &e));
+}
+
+static void test_drop_reason_and_ifname(void **state)
+{
+	struct options o = everything();
+	struct event e = sample_drop();
+
+	(void)state;
+	strcpy(o.reason[o.reason_count++], "TCP_CSUM");
+	assert_false(filter_wants(&o, &e));
+	strcpy(o.reason[o.reason_count++], "NETFILTER_DROP");
+	assert_true(filter_wants(&o, &e));
+	e.drop.place.reason[0] = '\0'; /* a kernel without reasons */
+	assert_false(filter_wants(&o, &e));
+
+	o = everything();
+	e = sample_drop();
+	strcpy(o.ifname[o.ifname_count++], "eth1");
+	assert_false(filter_wants(&o, &e));
+	strcpy(o.ifname[o.ifname_count++], "eth0");
+	assert_true(filter_wants(&o, &e));
+	e.drop.place.ifname[0] = '\0';
+	assert_false(filter_wants(&o, &e));
+}
+
+/* Source and destination are the packet's. */
+static void test_drop_common(void **state)
+{
+	struct options o = everything();
+	struct event e = sample_drop();
+
+	(void)state;
+	assert_true(addr_wants(RULE_LOCAL, "192.168.1.2", 32, e));
+	assert_false(addr_wants(RULE_LOCAL, "10.0.0.1", 32, e));
+	assert_true(addr_wants(RULE_REMOTE, "10.0.0.1", 32, e));
+	assert_true(addr_wants(RULE_ANY, "10.0.0.1", 32, e));
+	add_port(&o, RULE_LOCAL, 443, 443);
+	assert_false(filter_wants(&o, &e));
+	o.port_count = 0;
+	add_port(&o, RULE_REMOTE, 443, 443);
+	assert_true(filter_wants(&o, &e));
+	o.netns_count = 1;
+	o.netns[0] = 4026531841;
+	assert_false(filter_wants(&o, &e));
+	o.netns[0] = 4026531840;
+	o.pid_count = 1;
+	o.pid[0] = 1234;
+	assert_true(filter_wants(&o, &e));
+	e.drop.c.owner.tgid = 0;
+	assert_false(filter_wants(&o, &e));
+	o.pid_count = 0;
+	strcpy(o.comm[o.comm_count++], "nginx");
+	assert_false(filter_wants(&o, &e));
+	o.comm_count = 0;
+	o.ip_version = 6;
+	assert_false(filter_wants(&o, &e));
+	/* No IP: no address. */
+	e.drop.c.flow.ip_version = 0;
+	assert_false(addr_wants(RULE_ANY, "0.0.0.0", 0, e));
+}
+
+/* What asks for retransmissions says nothing of a drop that -e asks for as well. */
+static void test_drop_type_cause(void **state)
+{
+	struct options o = everything();
+	struct event e = sample_drop();
+
+	(void)state;
+	o.types = 1u << RTX_TYPE_RTO;
+	o.causes = 1u << RTX_CAUSE_NETWORK;
+	assert_true(filter_wants(&o, &e));
+	assert_wants(&o, false);
+}
+
+static void test_spurious(void **state)
+{
+	struct options o = everything();
+	struct event e = sample_spurious();
+
+	(void)state;
+	assert_true(filter_wants(&o, &e));
+	o.classes = 0;
+	o.pid_count = 1;
+	o.pid[0] = 1234;
+	assert_true(filter_wants(&o, &e));
+	o.pid[0] = 1235;
+	assert_false(filter_wants(&o, &e));
+	assert_false(addr_wants(RULE_LOCAL, "10.0.0.2", 32, e));
+	assert_true(addr_wants(RULE_LOCAL, "10.0.0.1", 32, e));
+	/* It has nothing of what these ask for. */
+	o = everything();
+	o.types = (1u << RTX_TYPE_COUNT) - 1;
+	assert_false(filter_wants(&o, &e));
+	o = everything();
+	o.causes = 1u << RTX_CAUSE_LOCAL;
+	assert_false(filter_wants(&o, &e));
+	o = everything();
+	strcpy(o.reason[o.reason_count++], "NETFILTER_DROP");
+	assert_false(filter_wants(&o, &e));
+	o = everything();
+	strcpy(o.ifname[o.ifname_count++], "eth0");
+	assert_false(filter_wants(&o, &e));
+	o = everything();
+	o.events = 1u << EV_RETRANSMIT | 1u << EV_DROP;
+	assert_false(filter_wants(&o, &e));
 }
 
 int main(void)
@@ -328,6 +515,12 @@ int main(void)
 		cmocka_unit_test(test_places),
 		cmocka_unit_test(test_ifname),
 		cmocka_unit_test(test_type_cause_reason),
+		cmocka_unit_test(test_drop_class),
+		cmocka_unit_test(test_drop_protocol),
+		cmocka_unit_test(test_drop_reason_and_ifname),
+		cmocka_unit_test(test_drop_common),
+		cmocka_unit_test(test_drop_type_cause),
+		cmocka_unit_test(test_spurious),
 	};
 
 	return cmocka_run_group_tests_name("filter", tests, NULL, NULL);

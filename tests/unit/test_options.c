@@ -27,15 +27,21 @@ static void test_events(void **state)
 {
 	(void)state;
 	assert_run("-e", "retransmit");
-	assert_int_equal(opt.events, 1u << EV_RETRANSMIT | 1u << EV_STATS);
+	assert_int_equal(opt.events, 1u << EV_RETRANSMIT | 1u << EV_SPURIOUS | 1u << EV_STATS);
 	assert_true(opt.events_given);
+	assert_run("-e", "drop");
+	assert_int_equal(opt.events, 1u << EV_DROP | 1u << EV_STATS);
+	assert_true(opt.events_given);
+	assert_run("-e", "drop", "--events=retransmit");
+	assert_int_equal(opt.events, (1u << EV_KIND_COUNT) - 1);
 	assert_run("--events=all");
 	assert_int_equal(opt.events, (1u << EV_KIND_COUNT) - 1);
 	assert_false(opt.events_given);
 	assert_run("--events", "all,retransmit");
 	assert_int_equal(opt.events, (1u << EV_KIND_COUNT) - 1);
 	assert_true(opt.events_given);
-	assert_usage_begin("-e: invalid value 'stats': expected retransmit", "-e", "stats");
+	assert_usage("-e: invalid value 'stats': expected retransmit, drop or all", "-e", "stats");
+	assert_usage("-e: invalid value 'spurious': expected retransmit, drop or all", "-e", "spurious");
 	assert_usage_begin("--events: invalid value 'bogus': expected retransmit", "--events", "all,bogus");
 	assert_usage_begin("-e: invalid value '': expected ", "-e", "");
 	assert_usage_begin("-e: invalid value '': expected ", "-e", "all,");
@@ -297,6 +303,66 @@ static void test_type_and_cause(void **state)
 		     "--cause", "all");
 }
 
+/* They ask for retransmissions, unless -e asks for drops by itself. */
+static void test_type_and_cause_events(void **state)
+{
+	const uint32_t retransmit = 1u << EV_RETRANSMIT | 1u << EV_SPURIOUS | 1u << EV_STATS;
+
+	(void)state;
+	assert_run("--cause", "network");
+	assert_int_equal(opt.events, retransmit);
+	assert_false(opt.events_given);
+	assert_run("--type=rto");
+	assert_int_equal(opt.events, retransmit);
+	assert_run("--type=rto", "-e", "retransmit,drop");
+	assert_int_equal(opt.events, retransmit | 1u << EV_DROP);
+	assert_run("-e", "all", "--cause", "network");
+	assert_int_equal(opt.events, retransmit | 1u << EV_DROP);
+	assert_run("-e", "drop", "--cause", "network");
+	assert_int_equal(opt.events, 1u << EV_DROP | 1u << EV_STATS);
+	assert_run("--reason", "NETFILTER_DROP");
+	assert_int_equal(opt.events, retransmit | 1u << EV_DROP);
+}
+
+static void test_class(void **state)
+{
+	const uint32_t bad = 1u << DROP_CLASS_BAD, policy = 1u << DROP_CLASS_POLICY, expected = 1u << DROP_CLASS_EXPECTED;
+
+	(void)state;
+	assert_run();
+	assert_int_equal(opt.classes, bad | policy);
+	assert_false(opt.all_protocols || opt.stack || opt.explain);
+	assert_run("--class", "expected");
+	assert_int_equal(opt.classes, expected);
+	assert_run("--class=bad,expected", "--class", "bad");
+	assert_int_equal(opt.classes, bad | expected);
+	assert_run("--class", "all");
+	assert_int_equal(opt.classes, bad | policy | expected);
+	assert_run("--class", "policy,all");
+	assert_int_equal(opt.classes, bad | policy | expected);
+	/* A reason that is named is shown, whatever its class, but for a --class. */
+	assert_run("--reason", "TCP_OLD_DATA");
+	assert_int_equal(opt.classes, bad | policy | expected);
+	assert_run("--reason", "TCP_OLD_DATA", "--class", "bad");
+	assert_int_equal(opt.classes, bad);
+	assert_usage("--class: invalid value 'good': expected bad, policy, expected or all", "--class", "bad,good");
+	assert_usage("--class: invalid value '': expected bad, policy, expected or all", "--class=");
+	assert_usage("--class: invalid value 'BAD': expected bad, policy, expected or all", "--class", "BAD");
+	assert_usage("--class: needs a value: LIST", "--class");
+	assert_usage_begin("--output count and --class exclude each other: ", "-o", "count", "--class", "all");
+}
+
+static void test_drop_flags(void **state)
+{
+	(void)state;
+	assert_run("--all-protocols");
+	assert_true(opt.all_protocols && !opt.stack);
+	assert_run("--stack");
+	assert_true(opt.stack && !opt.all_protocols);
+	assert_usage("--all-protocols: takes no value", "--all-protocols=udp");
+	assert_usage("--stack: takes no value", "--stack=5");
+}
+
 static void test_reason(void **state)
 {
 	char longest[64], text[128];
@@ -476,6 +542,9 @@ int main(void)
 		cmocka_unit_test(test_comm),
 		cmocka_unit_test(test_interface),
 		cmocka_unit_test(test_type_and_cause),
+		cmocka_unit_test(test_type_and_cause_events),
+		cmocka_unit_test(test_class),
+		cmocka_unit_test(test_drop_flags),
 		cmocka_unit_test(test_reason),
 		cmocka_unit_test(test_netns),
 		cmocka_unit_test(test_netns_by_name),

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/* links: src/field.c src/event.c src/ev_retransmit.c src/ev_stats.c src/output.c src/sink.c src/sink_text.c src/sink_json.c src/sink_record.c src/util.c src/log.c */
+/* links: src/field.c src/event.c src/ev_retransmit.c src/ev_drop.c src/ev_spurious.c src/ev_stats.c src/output.c src/sink.c src/sink_text.c src/sink_json.c src/sink_record.c src/util.c src/log.c */
 /* Readers that are slow, gone, full or a terminal: nothing blocks, and every line is delivered or counted. */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -21,6 +21,7 @@
 
 #include "event.h"
 #include "log.h"
+#include "meaning.h"
 #include "output.h"
 #include "sink.h"
 #include "util.h"
@@ -371,8 +372,8 @@ static void open_terminal(int *master, int *slave)
 
 static void test_terminal(void **state)
 {
-	static const char header[] = "TIME            EVENT      PID     COMM       LOCAL > REMOTE"
-				     "                    DETAILS\r\n";
+	static const char header[] = "TIME            EVENT      PID     COMM       SOURCE > DESTINATION"
+				     "              DETAILS\r\n";
 	struct options o = { .format = OUTPUT_TEXT };
 	struct event e = some_event();
 	struct output *out = NULL;
@@ -406,6 +407,190 @@ static void test_terminal(void **state)
 	assert_int_equal(output_state(out), 1);
 	output_close(out);
 	close(slave);
+}
+
+/* ---- folding ---- */
+
+static const struct drop_meaning by_rule = { .reason = "NETFILTER_DROP", .meaning = "a rule dropped it" };
+
+static struct event policy_drop(uint64_t ms, uint64_t offset)
+{
+	struct event e = { .kind = EV_DROP, .mono_ns = ms * NSEC_PER_MSEC };
+
+	e.drop.meaning = &by_rule;
+	e.drop.place.known = true;
+	e.drop.place.class = DROP_CLASS_POLICY;
+	e.drop.place.offset = offset;
+	strcpy(e.drop.place.reason, "NETFILTER_DROP");
+	strcpy(e.drop.place.symbol, "nft_do_chain");
+	strcpy(e.drop.place.module, "nf_tables");
+	return e;
+}
+
+static struct sinks *folding;
+static int folding_master, folding_slave;
+
+static void fold_start(void)
+{
+	static const struct options o = { .format = OUTPUT_TEXT, .color = COLOR_NEVER };
+
+	open_terminal(&folding_master, &folding_slave);
+	assert_int_equal(sinks_open(&folding, &o, folding_slave), 0);
+}
+
+static void fold_stop(void)
+{
+	sinks_close(folding);
+	close(folding_master);
+	close(folding_slave);
+}
+
+static void give(struct event e, unsigned int count)
+{
+	while (count--)
+		sinks_event(folding, &e);
+}
+
+/* What the terminal shows since the last time: how many lines of drops, and the other lines as they are. */
+static unsigned int fold_read(char *others, size_t size)
+{
+	static char text[1 << 16];
+	struct pollfd p = { .fd = folding_master, .events = POLLIN };
+	unsigned int drops = 0;
+	size_t len = 0;
+	ssize_t n;
+	char *line;
+
+	for (;;) {
+		sinks_flush(folding); /* a terminal takes 4 KiB at once */
+		if (poll(&p, 1, 100) <= 0)
+			break;
+		n = read(folding_master, text + len, sizeof(text) - 1 - len);
+		if (n <= 0)
+			break;
+		len += (size_t)n;
+	}
+	text[len] = '\0';
+	others[0] = '\0';
+	for (line = strtok(text, "\r\n"); line; line = strtok(NULL, "\r\n")) {
+		if (strstr(line, " DROP "))
+			drops++;
+		else if (strncmp(line, "TIME ", 5))
+			snprintf(others + strlen(others), size - strlen(others), "%s|", line);
+	}
+	return drops;
+}
+
+static void assert_shows(unsigned int drops, const char *others)
+{
+	char text[4096];
+
+	assert_int_equal(fold_read(text, sizeof(text)), drops);
+	assert_string_equal(text, others);
+}
+
+static void test_fold(void **state)
+{
+	struct event bad = policy_drop(1500, 0x12);
+
+	(void)state;
+	fold_start();
+	/* Five are shown, of each place. */
+	give(policy_drop(1000, 0x12), 5);
+	assert_shows(5, "");
+	give(policy_drop(1100, 0x12), 1234);
+	give(policy_drop(1200, 0x34), 6);
+	assert_shows(5, "");
+	/* Other classes are never folded. */
+	bad.drop.place.class = DROP_CLASS_BAD;
+	give(bad, 20);
+	assert_shows(20, "");
+	/* One that comes late counts for the present second; the next second ends it, before its own line. */
+	give(policy_drop(900, 0x34), 1);
+	give(policy_drop(2000, 0x12), 6);
+	assert_shows(5, "... 1,234 more NETFILTER_DROP at nft_do_chain+0x12[nf_tables]|"
+			"... 2 more NETFILTER_DROP at nft_do_chain+0x34[nf_tables]|");
+	/* Any event does. */
+	bad.mono_ns = 3 * NSEC_PER_SEC;
+	give(bad, 1);
+	assert_shows(1, "... 1 more NETFILTER_DROP at nft_do_chain+0x12[nf_tables]|");
+	/* The end of the program, too. */
+	give(policy_drop(3100, 0x12), 1000005);
+	assert_shows(5, "");
+	sinks_finish(folding);
+	assert_shows(0, "... 1,000,000 more NETFILTER_DROP at nft_do_chain+0x12[nf_tables]|");
+	assert_int_equal(sinks_lines(folding), 41);
+	fold_stop();
+}
+
+/* With nothing else to come, a flush a second later shows it. */
+static void test_fold_flush(void **state)
+{
+	uint64_t start = clock_mono_ns();
+	struct event e = policy_drop(1000, 0x12);
+	char others[256];
+
+	(void)state;
+	fold_start();
+	e.drop.place.reason[0] = '\0';
+	give(e, 7);
+	assert_shows(5, "");
+	do {
+		assert_int_equal(fold_read(others, sizeof(others)), 0);
+	} while (!others[0] && clock_mono_ns() - start < 10 * NSEC_PER_SEC);
+	assert_true(clock_mono_ns() - start >= NSEC_PER_SEC);
+	assert_string_equal(others, "... 2 more drops at nft_do_chain+0x12[nf_tables]|");
+	assert_shows(0, "");
+	fold_stop();
+}
+
+/* More places than are told apart: nothing is hidden. Names are escaped. */
+static void test_fold_bounds(void **state)
+{
+	struct event e = policy_drop(1000, 0);
+	unsigned int i;
+
+	(void)state;
+	fold_start();
+	for (i = 0; i < 64; i++)
+		give(policy_drop(1000, i), 1);
+	give(policy_drop(1000, 99), 20);
+	assert_shows(64 + 20, "");
+	give(policy_drop(1000, 63), 20);
+	assert_shows(4, "");
+	memcpy(e.drop.place.reason, "A \033B", 5);
+	memset(e.drop.place.symbol, '\n', sizeof(e.drop.place.symbol));
+	memset(e.drop.place.module, '\0', sizeof(e.drop.place.module));
+	e.drop.place.symbol[1] = '\0';
+	e.mono_ns = 2 * NSEC_PER_SEC;
+	give(e, 6);
+	e.drop.place.symbol[0] = '\0';
+	strcpy(e.drop.place.reason, "BY_US");
+	give(e, 6);
+	sinks_finish(folding);
+	assert_shows(10, "... 16 more NETFILTER_DROP at nft_do_chain+0x3f[nf_tables]|"
+			"... 1 more A\\x20\\x1bB at \\x0a+0x0|... 1 more BY_US|");
+	fold_stop();
+}
+
+/* Never in a pipe. */
+static void test_fold_pipe(void **state)
+{
+	struct options o = { .format = OUTPUT_TEXT };
+	struct event e = policy_drop(1000, 0x12);
+	struct sinks *s = NULL;
+	int fds[2], i;
+
+	(void)state;
+	assert_int_equal(pipe(fds), 0);
+	assert_int_equal(sinks_open(&s, &o, fds[1]), 0);
+	for (i = 0; i < 100; i++)
+		sinks_event(s, &e);
+	sinks_finish(s);
+	assert_int_equal(sinks_lines(s), 100);
+	sinks_close(s);
+	close(fds[0]);
+	close(fds[1]);
 }
 
 /* Somebody has stopped the terminal (Ctrl-S), or it shows lines more slowly than they come. */
@@ -496,6 +681,10 @@ int main(void)
 		cmocka_unit_test(test_formats),
 		cmocka_unit_test(test_terminal),
 		cmocka_unit_test(test_stopped_terminal),
+		cmocka_unit_test(test_fold),
+		cmocka_unit_test(test_fold_flush),
+		cmocka_unit_test(test_fold_bounds),
+		cmocka_unit_test(test_fold_pipe),
 		cmocka_unit_test(test_record),
 		cmocka_unit_test(test_record_fails),
 	};

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/* links: src/field.c src/event.c src/ev_retransmit.c src/ev_stats.c src/output.c src/sink.c src/sink_text.c src/sink_json.c src/sink_record.c src/util.c src/log.c */
+/* links: src/field.c src/event.c src/ev_retransmit.c src/ev_drop.c src/ev_spurious.c src/ev_stats.c src/output.c src/sink.c src/sink_text.c src/sink_json.c src/sink_record.c src/util.c src/log.c */
 /* What an event looks like in each format, to the byte. */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -17,12 +17,11 @@
 
 #include "event.h"
 #include "field.h"
+#include "show.h"
 #include "sink.h"
 #include "util.h"
 
 /* ---- events ---- */
-
-#define WALL_NS 1795233782123456789ULL /* 2026-11-21T04:03:02.123456789Z */
 
 static struct event event_v4(void)
 {
@@ -35,6 +34,7 @@ static struct event event_v4(void)
 	r->c.flow.rport = 51234;
 	r->c.flow.ip_version = 4;
 	r->c.flow.state = 1;
+	r->c.flow.sk = 0xffff888300000000;
 	r->c.flow.netns = 4026531840;
 	r->c.flow.uid = 33;
 	r->c.flow.cgroup = 4567;
@@ -89,17 +89,6 @@ static struct event event_v6(void)
 	return e;
 }
 
-static struct ev_drop_place drop_at(const char *reason, const char *symbol, const char *module)
-{
-	struct ev_drop_place d = { .known = true, .offset = 0xb5, .address = 0xffffffff81234567 };
-
-	strcpy(d.reason, reason);
-	strcpy(d.symbol, symbol);
-	strcpy(d.module, module);
-	strcpy(d.ifname, "eth0");
-	return d;
-}
-
 static void add_hop(struct event *e, const char *ifname, int verdict, enum tc_by by)
 {
 	struct ev_tc_hop *hop = &e->retransmit.tc[e->retransmit.tc_count++];
@@ -108,44 +97,6 @@ static void add_hop(struct event *e, const char *ifname, int verdict, enum tc_by
 	memcpy(hop->ifname, ifname, strlen(ifname));
 	hop->verdict = verdict;
 	hop->by = by;
-}
-
-/* ---- what a sink makes of them ---- */
-
-static char shown[65536];
-
-/* @o, except that times are UTC. The lines of @count events, in shown[]. */
-static void show(struct options o, const struct event *e, unsigned int count)
-{
-	struct sinks *s = NULL;
-	int fds[2];
-	ssize_t n;
-	unsigned int i;
-
-	o.utc = true;
-	assert_int_equal(pipe(fds), 0);
-	assert_int_equal(sinks_open(&s, &o, fds[1]), 0);
-	for (i = 0; i < count; i++)
-		sinks_event(s, &e[i]);
-	sinks_finish(s);
-	sinks_close(s);
-	close(fds[1]);
-	n = read(fds[0], shown, sizeof(shown) - 1);
-	assert_true(n >= 0);
-	shown[n] = '\0';
-	close(fds[0]);
-}
-
-static const char *text_of(const struct event *e)
-{
-	show((struct options){ .format = OUTPUT_TEXT }, e, 1);
-	return shown;
-}
-
-static const char *json_of(const struct event *e)
-{
-	show((struct options){ .format = OUTPUT_JSON }, e, 1);
-	return shown;
 }
 
 /* ---- the visitors ---- */
@@ -165,6 +116,8 @@ static void some_fields(struct visitor *v)
 	}
 	field_null(v, FIELD_NOTE("note", SHOW_ALWAYS));
 	field_us_if(v, FIELD_AS("span_us", "span", SHOW_ALWAYS), true, 7);
+	field_share(v, FIELD("part", SHOW_VERBOSE), 2, 3);
+	field_sentence(v, FIELD("last", SHOW_LAST), "a \"b\"\n");
 }
 
 static void test_visitors(void **state)
@@ -176,16 +129,21 @@ static void test_visitors(void **state)
 	(void)state;
 	visitor_text_init(&t, &b, true, false);
 	some_fields(&t.v);
-	t.v.shows = SHOW_VERBOSE;
+	visitor_text_more(&t);
 	some_fields(&t.v);
-	assert_string_equal(b.data, " yes=yes list=0x1f,- span=0.007ms no=no");
+	assert_string_equal(b.data, " yes=yes list=0x1f,- span=0.007ms no=no part=2/3 last=\"a 'b'\\x0a\"");
+	strbuf_reset(&b);
+	visitor_text_init(&t, &b, false, false);
+	some_fields(&t.v);
+	assert_string_equal(b.data, " yes=yes list=0x1f,- span=0.007ms last=\"a 'b'\\x0a\"");
 	strbuf_reset(&b);
 	visitor_json_init(&j, &b);
 	visitor_json_begin(&j);
 	some_fields(&j.v);
 	visitor_json_end(&j);
 	assert_string_equal(b.data, "{\"yes\":true,\"no\":false,\"hidden\":{\"part\":null},"
-				    "\"list\":[\"0x1f\",null],\"note\":null,\"span_us\":7}");
+				    "\"list\":[\"0x1f\",null],\"note\":null,\"span_us\":7,\"part\":2,"
+				    "\"last\":\"a \\\"b\\\"\\u000a\"}");
 	strbuf_free(&b);
 }
 
@@ -200,8 +158,8 @@ static void test_text_v4(void **state)
 	(void)state;
 	assert_string_equal(text_of(&e),
 			    HEAD_V4
-			    " state=ESTABLISHED type=rto attempt=2 seq=1000 len=1448 segs=1 tc=eth0:OK ret=0(OK)"
-			    " outcome=sent drop=- cause=unknown(before_start) ca=loss srtt=12.345ms cwnd=1\n");
+			    " state=ESTABLISHED type=rto attempt=2 cause=unknown(before_start) cause_drop=- outcome=sent"
+			    " ret=0(OK) tc=eth0:OK drop=- seq=1000 len=1448 segs=1 ca=loss srtt=12.345ms cwnd=1\n");
 	assert_int_equal(sizeof(HEAD_V4) - 1, 79);
 }
 
@@ -214,8 +172,8 @@ static void test_text_verbose(void **state)
 	show((struct options){ .format = OUTPUT_TEXT, .verbose = 1 }, &e, 1);
 	assert_string_equal(shown,
 			    HEAD_V4
-			    " state=ESTABLISHED type=rto attempt=2 seq=1000 len=1448 segs=1 tc=eth0:OK ret=0(OK)"
-			    " outcome=sent drop=NETFILTER_DROP@nf_hook_slow+0xb5:eth0 cause=unknown(before_start)"
+			    " state=ESTABLISHED type=rto attempt=2 cause=unknown(before_start) cause_drop=- outcome=sent"
+			    " ret=0(OK) tc=eth0:OK drop=NETFILTER_DROP@nf_hook_slow+0xb5:eth0 seq=1000 len=1448 segs=1"
 			    " ca=loss srtt=12.345ms cwnd=1 netns=4026531840 uid=33 cgroup=4567 end_seq=2448"
 			    " skb=0xffff888100000000 rto=204.000ms ssthresh=7 mss=1448 total_retrans=3 segs_out=9000\n");
 }
@@ -227,10 +185,10 @@ static void test_text_v6_and_nulls(void **state)
 	(void)state;
 	assert_string_equal(text_of(&e),
 			    "04:03:02.123456 RETRANSMIT -       -          [2001:db8::1]:443 > [2001:db8::2]:443"
-			    " state=NEW_SYN_RECV type=synack attempt=- seq=1 len=0 segs=1 tc=- ret=- outcome=unknown"
-			    " drop=- cause=network ca=- srtt=- cwnd=-\n");
+			    " state=NEW_SYN_RECV type=synack attempt=- cause=network cause_drop=- outcome=unknown ret=-"
+			    " tc=- drop=- seq=1 len=0 segs=1 ca=- srtt=- cwnd=-\n");
 	show((struct options){ .format = OUTPUT_TEXT, .verbose = 1 }, &e, 1);
-	assert_non_null(strstr(shown, " cwnd=- netns=- uid=0 cgroup=- end_seq=1 skb=- rto=- ssthresh=- mss=-"
+	assert_non_null(strstr(shown, " cwnd=- netns=- uid=- cgroup=- end_seq=1 skb=- rto=- ssthresh=- mss=-"
 				      " total_retrans=- segs_out=-\n"));
 	e.retransmit.c.flow.state = 0;
 	assert_non_null(strstr(text_of(&e), " state=- "));
@@ -303,12 +261,87 @@ static void test_text_drop_and_ret(void **state)
 	(void)state;
 	e.retransmit.drop = drop_at("", "nft_do_chain", "nf_tables");
 	e.retransmit.ret = -1;
-	assert_non_null(strstr(text_of(&e), " ret=-1(EPERM) outcome=sent drop=-@nft_do_chain+0xb5[nf_tables] cause="));
+	assert_non_null(strstr(text_of(&e), " outcome=sent ret=-1(EPERM) tc=eth0:OK drop=-@nft_do_chain+0xb5[nf_tables] seq="));
 	e.retransmit.drop = drop_at("QDISC_DROP", "", "");
 	e.retransmit.ret = 1;
-	assert_non_null(strstr(text_of(&e), " ret=1(NET_XMIT_DROP) outcome=sent drop=QDISC_DROP@0xffffffff81234567 "));
+	assert_non_null(strstr(text_of(&e), " ret=1(NET_XMIT_DROP) tc=eth0:OK drop=QDISC_DROP@0xffffffff81234567 seq="));
 	e.retransmit.ret = 3;
-	assert_non_null(strstr(text_of(&e), " ret=3 outcome="));
+	assert_non_null(strstr(text_of(&e), " ret=3 tc="));
+}
+
+static const char *cause_drop_word(const struct event *e, unsigned int verbose)
+{
+	char *word;
+
+	show((struct options){ .format = OUTPUT_TEXT, .verbose = verbose }, e, 1);
+	word = strstr(shown, " cause_drop=");
+	assert_non_null(word);
+	*strchr(word + 1, ' ') = '\0';
+	return word + 1;
+}
+
+static struct event event_local(void)
+{
+	struct event e = event_v4();
+	struct ev_cause_drop *d = &e.retransmit.cause_drop;
+
+	e.retransmit.cause = RTX_CAUSE_LOCAL;
+	d->place = drop_at("NETFILTER_DROP", "nft_do_chain", "nf_tables");
+	d->place.class = DROP_CLASS_POLICY;
+	d->netns = 4026531840;
+	d->age_us = 203120;
+	d->seq = 1000;
+	d->end_seq = 2448;
+	d->covered = 1448;
+	return e;
+}
+
+#define CAUSE_DROP "cause_drop=NETFILTER_DROP@nft_do_chain+0xb5[nf_tables]"
+
+static void test_text_cause_drop(void **state)
+{
+	struct event e = event_local();
+	struct ev_cause_drop *d = &e.retransmit.cause_drop;
+
+	(void)state;
+	assert_non_null(strstr(text_of(&e), " cause=local " CAUSE_DROP ":eth0,age=203.120ms outcome=sent "));
+	assert_string_equal(cause_drop_word(&e, 1), CAUSE_DROP ":eth0,netns=4026531840,pid=-,age=203.120ms,"
+						    "seq=1000-2448,covered=1448/1448");
+	/* What is out of the ordinary is shown. */
+	d->netns = 4026532177;
+	d->covered = 1000;
+	d->nat = true;
+	d->pid = 77;
+	d->place.ifname[0] = '\0';
+	assert_string_equal(cause_drop_word(&e, 0), CAUSE_DROP ",netns=4026532177,age=203.120ms,covered=1000/1448,"
+						    "nat=yes");
+	assert_string_equal(cause_drop_word(&e, 1), CAUSE_DROP ":-,netns=4026532177,pid=77,age=203.120ms,"
+						    "seq=1000-2448,covered=1000/1448,nat=yes");
+	e.retransmit.cause = RTX_CAUSE_ACK_LOCAL;
+	assert_string_equal(cause_drop_word(&e, 0), CAUSE_DROP ",netns=4026532177,age=203.120ms,covered=1000/1448,"
+						    "nat=yes");
+	/* Sequence numbers wrap around. */
+	e.retransmit.seq = UINT32_MAX - 99;
+	e.retransmit.end_seq = 900;
+	d->nat = false;
+	d->covered = 1000;
+	assert_null(strstr(cause_drop_word(&e, 0), "covered"));
+	e.retransmit.cause = RTX_CAUSE_NETWORK;
+	assert_string_equal(cause_drop_word(&e, 0), "cause_drop=-");
+}
+
+static void test_json_cause_drop(void **state)
+{
+	struct event e = event_local();
+
+	(void)state;
+	assert_non_null(strstr(json_of(&e),
+			       ",\"cause\":\"local\",\"cause_why\":null,\"cause_drop\":{\"reason\":\"NETFILTER_DROP\","
+			       "\"class\":\"policy\",\"location\":\"nft_do_chain+0xb5 [nf_tables]\",\"ifname\":\"eth0\","
+			       "\"netns\":4026531840,\"pid\":null,\"age_us\":203120,\"seq\":1000,\"end_seq\":2448,"
+			       "\"covered\":1448,\"nat\":false},\"outcome\":"));
+	e.retransmit.cause = RTX_CAUSE_UNKNOWN;
+	assert_non_null(strstr(json_of(&e), ",\"cause_drop\":null,"));
 }
 
 static void test_text_color(void **state)
@@ -321,8 +354,8 @@ static void test_text_color(void **state)
 	e.retransmit.outcome = RTX_OUTCOME_DROPPED;
 	e.retransmit.cause = RTX_CAUSE_NETWORK;
 	show((struct options){ .format = OUTPUT_TEXT, .color = COLOR_ALWAYS }, &e, 1);
-	assert_non_null(strstr(shown, " tc=eth0:\033[1;31mSHOT\033[0m(rebpf) ret=0(OK) outcome=\033[1;31mdropped\033[0m"
-				      " drop=- cause=\033[33mnetwork\033[0m ca=loss "));
+	assert_non_null(strstr(shown, " cause=\033[33mnetwork\033[0m cause_drop=- outcome=\033[1;31mdropped\033[0m"
+				      " ret=0(OK) tc=eth0:\033[1;31mSHOT\033[0m(rebpf) drop=- seq="));
 	/* A pipe gets none by itself. */
 	assert_null(strchr(text_of(&e), '\033'));
 }
@@ -341,11 +374,13 @@ static void test_json_v4(void **state)
 		"\"pid\":1234,\"comm\":\"nginx\",\"uid\":33,\"cgroup\":4567,\"task_pid\":0,"
 		"\"task_comm\":\"swapper/1\",\"ip_version\":4,\"saddr\":\"10.0.0.1\",\"sport\":443,"
 		"\"daddr\":\"10.0.0.2\",\"dport\":51234,\"state\":\"ESTABLISHED\",\"type\":\"rto\",\"attempt\":2,"
-		"\"seq\":1000,\"end_seq\":2448,\"len\":1448,\"segs\":1,\"skb\":\"0xffff888100000000\","
+		"\"cause\":\"unknown\",\"cause_why\":\"before_start\",\"cause_drop\":null,"
+		"\"outcome\":\"sent\",\"ret\":0,\"ret_name\":\"OK\","
 		"\"tc\":[{\"ifname\":\"eth0\",\"skb\":\"0xffff888200000000\",\"verdict\":\"TC_ACT_OK\","
-		"\"by\":null}],\"ret\":0,\"ret_name\":\"OK\",\"outcome\":\"sent\","
-		"\"drop\":{\"reason\":\"NETFILTER_DROP\",\"location\":\"nft_do_chain+0xb5 [nf_tables]\","
-		"\"ifname\":\"eth0\"},\"cause\":\"unknown\",\"cause_drop\":null,\"cause_why\":\"before_start\","
+		"\"by\":null}],"
+		"\"drop\":{\"reason\":\"NETFILTER_DROP\",\"class\":\"bad\","
+		"\"location\":\"nft_do_chain+0xb5 [nf_tables]\",\"ifname\":\"eth0\"},"
+		"\"seq\":1000,\"end_seq\":2448,\"len\":1448,\"segs\":1,\"skb\":\"0xffff888100000000\","
 		"\"ca_state\":\"loss\",\"srtt_us\":12345,\"rto_us\":204000,\"cwnd\":1,\"ssthresh\":7,\"mss\":1448,"
 		"\"total_retrans\":3,\"segs_out\":9000}\n");
 }
@@ -358,12 +393,12 @@ static void test_json_v6_and_nulls(void **state)
 	assert_string_equal(
 		json_of(&e),
 		"{\"time\":\"2026-11-21T04:03:02.123456789Z\",\"event\":\"retransmit\",\"netns\":null,\"pid\":null,"
-		"\"comm\":null,\"uid\":0,\"cgroup\":null,\"task_pid\":null,\"task_comm\":null,\"ip_version\":6,"
+		"\"comm\":null,\"uid\":null,\"cgroup\":null,\"task_pid\":null,\"task_comm\":null,\"ip_version\":6,"
 		"\"saddr\":\"2001:db8::1\",\"sport\":443,\"daddr\":\"2001:db8::2\",\"dport\":443,"
-		"\"state\":\"NEW_SYN_RECV\",\"type\":\"synack\",\"attempt\":null,\"seq\":1,\"end_seq\":1,\"len\":0,"
-		"\"segs\":1,\"skb\":null,\"tc\":null,\"ret\":null,\"ret_name\":null,\"outcome\":\"unknown\","
-		"\"drop\":null,\"cause\":\"network\",\"cause_drop\":null,\"cause_why\":null,\"ca_state\":null,"
-		"\"srtt_us\":null,\"rto_us\":null,\"cwnd\":null,\"ssthresh\":null,\"mss\":null,"
+		"\"state\":\"NEW_SYN_RECV\",\"type\":\"synack\",\"attempt\":null,\"cause\":\"network\","
+		"\"cause_why\":null,\"cause_drop\":null,\"outcome\":\"unknown\",\"ret\":null,\"ret_name\":null,"
+		"\"tc\":null,\"drop\":null,\"seq\":1,\"end_seq\":1,\"len\":0,\"segs\":1,\"skb\":null,"
+		"\"ca_state\":null,\"srtt_us\":null,\"rto_us\":null,\"cwnd\":null,\"ssthresh\":null,\"mss\":null,"
 		"\"total_retrans\":null,\"segs_out\":null}\n");
 }
 
@@ -373,17 +408,20 @@ static void test_json_tc_and_drop(void **state)
 
 	(void)state;
 	e.retransmit.tc_count = 0;
-	assert_non_null(strstr(json_of(&e), ",\"tc\":[],\"ret\":0,"));
+	assert_non_null(strstr(json_of(&e), ",\"tc\":[],\"drop\":null,"));
 	add_hop(&e, "eth0", TC_VERDICT_UNKNOWN, TC_BY_NOBODY);
 	add_hop(&e, "eth1", TC_VERDICT_SHOT, TC_BY_REBPF);
 	e.retransmit.drop = drop_at("", "", "");
 	e.retransmit.drop.ifname[0] = '\0';
 	e.retransmit.ret = -32;
 	assert_non_null(strstr(json_of(&e),
-			       ",\"tc\":[{\"ifname\":\"eth0\",\"skb\":null,\"verdict\":null,\"by\":null},"
+			       ",\"outcome\":\"sent\",\"ret\":-32,\"ret_name\":\"EPIPE\","
+			       "\"tc\":[{\"ifname\":\"eth0\",\"skb\":null,\"verdict\":null,\"by\":null},"
 			       "{\"ifname\":\"eth1\",\"skb\":null,\"verdict\":\"TC_ACT_SHOT\",\"by\":\"rebpf\"}],"
-			       "\"ret\":-32,\"ret_name\":\"EPIPE\",\"outcome\":\"sent\",\"drop\":{\"reason\":null,"
-			       "\"location\":\"0xffffffff81234567\",\"ifname\":null},\"cause\":"));
+			       "\"drop\":{\"reason\":null,\"class\":\"bad\",\"location\":\"0xffffffff81234567\","
+			       "\"ifname\":null},\"seq\":"));
+	e.retransmit.drop.address = 0;
+	assert_non_null(strstr(json_of(&e), ",\"location\":null,"));
 	e.retransmit.ret = 99;
 	assert_non_null(strstr(json_of(&e), ",\"ret\":99,\"ret_name\":null,"));
 }
@@ -400,92 +438,23 @@ static void test_json_hostile_comm(void **state)
 	assert_non_null(strstr(json_of(&e), ",\"comm\":\"\\\"\\\\\\u000a\\u007f\\u00c3\\u00a9\\u00ff /\\u001fabcdef\","));
 }
 
-/* A strict reader of JSON, ASCII only: what follows the value, NULL if it is none. */
-static const char *json_value(const char *p);
-
-static const char *json_str(const char *p)
-{
-	if (*p++ != '"')
-		return NULL;
-	for (; *p != '"'; p++) {
-		if ((unsigned char)*p < 0x20 || (unsigned char)*p >= 0x7f)
-			return NULL;
-		if (*p != '\\')
-			continue;
-		p++;
-		if (*p == 'u') {
-			if (strspn(p + 1, "0123456789abcdef") < 4)
-				return NULL;
-			p += 4;
-		} else if (!*p || !strchr("\"\\/bfnrt", *p)) {
-			return NULL;
-		}
-	}
-	return p + 1;
-}
-
-static const char *json_members(const char *p, char end, bool keys)
-{
-	if (*p == end)
-		return p + 1;
-	for (;;) {
-		if (keys) {
-			p = json_str(p);
-			if (!p || *p++ != ':')
-				return NULL;
-		}
-		p = json_value(p);
-		if (!p)
-			return NULL;
-		if (*p == end)
-			return p + 1;
-		if (*p++ != ',')
-			return NULL;
-	}
-}
-
-static const char *json_value(const char *p)
-{
-	static const char *const words[] = { "null", "true", "false" };
-	size_t i, digits;
-
-	if (*p == '{')
-		return json_members(p + 1, '}', true);
-	if (*p == '[')
-		return json_members(p + 1, ']', false);
-	if (*p == '"')
-		return json_str(p);
-	for (i = 0; i < ARRAY_SIZE(words); i++) {
-		if (!strncmp(p, words[i], strlen(words[i])))
-			return p + strlen(words[i]);
-	}
-	p += *p == '-';
-	digits = strspn(p, "0123456789");
-	return digits && (digits == 1 || *p != '0') ? p + digits : NULL;
-}
-
 /* Whatever bytes an event is made of, its line is one line and a JSON value, and its text has no control byte. */
 static void test_any_bytes(void **state)
 {
 	struct event e = { .kind = EV_RETRANSMIT };
-	unsigned char *bytes = (unsigned char *)&e.retransmit;
-	const char *p;
-	size_t round, i;
+	struct ev_retransmit *r = &e.retransmit;
+	size_t round;
 
 	(void)state;
 	srandom(1);
 	for (round = 0; round < 2000; round++) {
-		for (i = 0; i < sizeof(e.retransmit); i++)
-			bytes[i] = (unsigned char)random();
+		random_bytes(r, sizeof(*r));
 		e.wall_ns = (uint64_t)random() << 31;
-		e.retransmit.tc_observed = e.retransmit.has_ret = e.retransmit.has_socket = round & 1;
-		e.retransmit.drop.known = round & 2;
-		p = json_value(json_of(&e));
-		assert_non_null(p);
-		assert_string_equal(p, "\n");
-		for (p = text_of(&e); *p >= ' ' && *p < 0x7f; p++)
-			;
-		assert_string_equal(p, "\n");
+		r->tc_observed = r->has_ret = r->has_socket = round & 1;
+		r->drop.known = round & 2;
+		r->cause_drop.place.known = r->cause_drop.nat = round & 4;
+		r->cause = round & 8 ? RTX_CAUSE_LOCAL : r->cause;
+		assert_one_line(&e);
 	}
 }
 
@@ -524,12 +493,12 @@ static void test_every_name(void **state)
 	CAUSE_WHYS(X)
 #undef X
 	r->cause_why = CAUSE_WHY_NONE;
-	assert_non_null(strstr(text_of(&e), " cause=unknown ca="));
+	assert_non_null(strstr(text_of(&e), " cause=unknown cause_drop=- "));
 	assert_non_null(strstr(json_of(&e), ",\"cause_why\":null,"));
 	/* Only an unknown cause has a why. */
 	r->cause = RTX_CAUSE_LOCAL;
 	r->cause_why = CAUSE_WHY_XDP;
-	assert_non_null(strstr(text_of(&e), " cause=local ca="));
+	assert_non_null(strstr(text_of(&e), " cause=local cause_drop=- "));
 	assert_string_equal(rtx_type_name((enum rtx_type)99), "unknown");
 	assert_string_equal(rtx_outcome_name((enum rtx_outcome)99), "unknown");
 	assert_string_equal(rtx_cause_name((enum rtx_cause)-1), "unknown");
@@ -579,6 +548,10 @@ static struct event event_stats(void)
 	s->printed = 11;
 	s->records = 48;
 	s->lost[RING_DROPS] = UINT64_MAX;
+	s->drops = 30;
+	s->drops_by_class[DROP_CLASS_BAD] = 9;
+	s->drops_by_class[DROP_CLASS_EXPECTED] = 21;
+	s->spurious = 2;
 	return e;
 }
 
@@ -595,11 +568,13 @@ static void test_stats(void **state)
 			    "\"slow_start\":0,\"pmtu\":0,\"zero_window\":0,\"syn\":0,\"synack\":0},"
 			    "\"by_outcome\":{\"unknown\":0,\"sent\":12,\"dropped\":0,\"stolen\":0,\"refused\":0},"
 			    "\"by_cause\":{\"unknown\":12,\"local\":0,\"ack_local\":0,\"network\":0,\"host_queue\":0},"
-			    "\"segs\":14,\"segs_failed\":0,\"printed\":11,\"records\":48,"
+			    "\"segs\":14,\"segs_failed\":0,\"spurious\":2,\"drops\":30,"
+			    "\"drops_by_class\":{\"bad\":9,\"policy\":0,\"expected\":21},\"printed\":11,\"records\":48,"
 			    "\"lost\":{\"control\":0,\"drops\":18446744073709551615},\"missed\":0,\"malformed\":0,"
 			    "\"incomplete\":0,\"output_lost\":0}\n");
 	ev_stats_report(&b, &e.stats);
-	assert_string_equal(b.data, "Duration (s)                    12.345\n"
+	assert_string_equal(b.data, "Statistics\n"
+				    "Duration (s)                    12.345\n"
 				    "Attempts seen                       12\n"
 				    "By type\n"
 				    "  rto                               10\n"
@@ -609,6 +584,11 @@ static void test_stats(void **state)
 				    "By cause\n"
 				    "  unknown                           12\n"
 				    "Segments retransmitted              14\n"
+				    "Spurious retransmissions             2\n"
+				    "Drops seen                          30\n"
+				    "Drops by class\n"
+				    "  bad                                9\n"
+				    "  expected                          21\n"
 				    "Events printed                      11\n"
 				    "Records read                        48\n"
 				    "Records lost\n"
@@ -629,6 +609,7 @@ int main(void)
 		cmocka_unit_test(test_text_v6_and_nulls), cmocka_unit_test(test_text_wide_head),
 		cmocka_unit_test(test_text_hostile_comm), cmocka_unit_test(test_text_tc),
 		cmocka_unit_test(test_text_drop_and_ret), cmocka_unit_test(test_text_color),
+		cmocka_unit_test(test_text_cause_drop),	  cmocka_unit_test(test_json_cause_drop),
 		cmocka_unit_test(test_json_v4),		  cmocka_unit_test(test_json_v6_and_nulls),
 		cmocka_unit_test(test_json_tc_and_drop),  cmocka_unit_test(test_json_hostile_comm),
 		cmocka_unit_test(test_any_bytes),	  cmocka_unit_test(test_every_name),
