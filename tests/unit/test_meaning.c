@@ -245,7 +245,9 @@ static void test_places_of_5_10(void **state)
 	expect_place("", "enqueue_to_backlog", "", DROP_CLASS_BAD, DROP_FATE_LOST);
 	expect_place("", "tun_net_xmit", "tun", DROP_CLASS_BAD, DROP_FATE_LOST);
 	expect_place("", "packet_rcv", "", DROP_CLASS_EXPECTED, DROP_FATE_COPY);
-	expect_place("", "br_flood", "bridge", DROP_CLASS_EXPECTED, DROP_FATE_COPY);
+	expect_place("", "br_multicast_flood", "bridge", DROP_CLASS_EXPECTED, DROP_FATE_COPY);
+	/* Frees the packet itself, not a copy. */
+	expect_place("", "br_flood", "bridge", DROP_CLASS_BAD, DROP_FATE_UNCLEAR);
 	expect_place("", "net_tx_action", "", DROP_CLASS_BAD, DROP_FATE_DRIVER);
 	/* Among others a full backlog: neither hidden nor blamed. */
 	expect_place("", "tcp_v4_rcv", "", DROP_CLASS_BAD, DROP_FATE_UNCLEAR);
@@ -259,6 +261,7 @@ static void test_not_specified(void **state)
 	expect_place("NOT_SPECIFIED", "tcp_rcv_state_process", "", DROP_CLASS_EXPECTED, DROP_FATE_DELIVERED);
 	expect_place("NOT_SPECIFIED", "tcp_v4_rcv", "", DROP_CLASS_EXPECTED, DROP_FATE_UNCLEAR);
 	expect_place("NOT_SPECIFIED", "tcp_v6_rcv", "", DROP_CLASS_EXPECTED, DROP_FATE_UNCLEAR);
+	expect_place("NOT_SPECIFIED", "ip_finish_output", "", DROP_CLASS_BAD, DROP_FATE_LOST);
 	expect_place("NOT_SPECIFIED", "packet_rcv", "", DROP_CLASS_EXPECTED, DROP_FATE_COPY);
 	expect_place("NOT_SPECIFIED", "inet_sock_destruct", "", DROP_CLASS_EXPECTED, DROP_FATE_DELIVERED);
 	expect_place("NOT_SPECIFIED", "br_forward", "bridge", DROP_CLASS_BAD, DROP_FATE_UNCLEAR);
@@ -327,7 +330,7 @@ static void test_explain(void **state)
 			    "  check  /proc/net/softnet_stat (columns 2, 11); sysctl net.core.netdev_max_backlog; "
 			    "spread interrupts (RPS)\n");
 	strbuf_reset(&out);
-	assert_true(meaning_explain(&out, "br_flood"));
+	assert_true(meaning_explain(&out, "packet_rcv"));
 	assert_non_null(strstr(out.data, "  class  expected: "));
 	assert_non_null(strstr(out.data, "  fate   copy: "));
 	strbuf_reset(&out);
