@@ -19,12 +19,16 @@ struct drop_meaning {
 };
 
 /*
- * By @reason (a name, "" or "NOT_SPECIFIED": by the function @symbol in @module, "" the kernel itself). Never NULL: what
- * neither table has is bad, of unclear fate (of that of a driver, if the module is no part of the network stack).
+ * By @reason (a name, "" or "NOT_SPECIFIED": by the function @symbol in @module, "" the kernel itself). Never NULL:
+ * what neither table has is bad, of unclear fate (of that of a driver, if the module is no part of the network stack).
+ * One function may mean different things for "" and "NOT_SPECIFIED": a kernel without reasons frees more there.
  */
 const struct drop_meaning *meaning_of(const char *reason, const char *symbol, const char *module);
 
-/* Of a reason (any case) or a function that the tables name; NULL: they do not. */
+/*
+ * Of a reason (any case, with or without SKB_DROP_REASON_) or a function ("nf_hook_slow+0xb1" will do) that the tables
+ * name; NULL: they do not.
+ */
 const struct drop_meaning *meaning_find(const char *name);
 
 /* --explain NAME: several lines. False: nothing is known of it; *out then says what comes near, if anything. */
