@@ -7,25 +7,51 @@
 #ifndef REBPF_SURVEY_H
 #define REBPF_SURVEY_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+
+#include "netlink.h"
 
 struct survey;
 
 /* Takes one record (bpf/event.h), its header filled. */
 typedef void survey_record_fn(void *ctx, const void *record, size_t size);
 
+/* So many namespaces are followed, and looked into by a light look; with more, SURVEY_INCOMPLETE is said. */
+#define SURVEY_NAMESPACES 256
+#define SURVEY_LIGHT_NAMESPACES 64
+
 /* Negative errno with its message: not even the own namespace can be read. */
 int survey_open(struct survey **out, survey_record_fn *fn, void *ctx);
 void survey_close(struct survey *s); /* NULL is fine */
 
-/* The id (bpf_prog_info.id) of rebpf's own TC program: it does not count as another's. */
+/*
+ * The id (bpf_prog_info.id) of rebpf's own TC program: it does not count as another's. Without it, and for another rebpf's,
+ * the name decides, which takes CAP_SYS_ADMIN.
+ */
 void survey_set_own_program(struct survey *s, uint32_t prog_id);
 
-/* Looks at everything, in every namespace that can be found and entered; new ones are followed from then on. */
+/*
+ * Looks at everything, in every namespace that can be found and entered; new ones are followed from then on. Says what is
+ * new since the last look, then SURVEY. Blocks: see the costs in survey.c. The thread is in its own namespace before and
+ * after; if it cannot come back, that is said and the program aborted.
+ */
 void survey_full(struct survey *s, uint64_t now_ns);
 
-/* Looks at counters and queues only, in the namespaces already known. Some 50 us per namespace. */
+/*
+ * Looks at counters and queues only, in the namespaces already known; at everything in a namespace whose devices are not
+ * those of the last look. @now_ns: CLOCK_MONOTONIC; all processes are searched for a namespace that went out of sight
+ * at most once a second. Then SURVEY without SURVEY_FULL.
+ */
 void survey_light(struct survey *s, uint64_t now_ns);
+
+/* ---- parts without state, for the tests ---- */
+
+/* enum link_type. @buses: this kernel names the bus devices of physical devices (netlink_link.on_bus). */
+uint8_t survey_link_type(const struct netlink_link *link, bool buses);
+
+/* Sums /proc/net/softnet_stat, given as text: packets dropped; does a backlog hold any (kernels that say so)? */
+void survey_sum_softnet(const char *text, uint64_t *dropped, bool *backlog);
 
 #endif
