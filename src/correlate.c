@@ -103,6 +103,12 @@ static void fill_segment(struct ev_retransmit *ev, const struct attempt *a)
 	ev->has_socket = e->hook != RTX_HOOK_SYNACK && e->hook != RTX_HOOK_SYNACK_TP;
 }
 
+static void fill_drop(struct correlate *c, const struct rec_rtx_drop *d, struct ev_drop_place *place)
+{
+	*place = places_get(c->places, places_id(c->places, d->location, d->reason, DROP_SOURCE_KFREE))->text;
+	memcpy(place->ifname, d->c.ifname, sizeof(place->ifname));
+}
+
 static uint32_t count_attempt(struct correlate *c, const struct attempt *a, const struct ev_retransmit *ev)
 {
 	const struct rec_rtx_entry *e = &a->entry;
@@ -226,7 +232,7 @@ static void emit(struct correlate *c, struct attempt *a)
 	ev->c.owner = a->entry.owner;
 	ev->c.task = a->entry.task;
 	if (a->drop_count)
-		names_fill_drop(c->names, &a->drop[0], &ev->drop);
+		fill_drop(c, &a->drop[0], &ev->drop);
 	fill_segment(ev, a);
 	ev->has_ret = a->exit.has_ret;
 	ev->ret = a->exit.ret;

@@ -212,10 +212,3 @@ void names_fill(const struct names *n, uint64_t location, uint32_t reason, struc
 	else
 		reasons_text(NULL, reason, p->reason);
 }
-
-void names_fill_drop(const struct names *n, const struct rec_rtx_drop *d, struct ev_drop_place *p)
-{
-	p->known = true;
-	names_fill(n, d->location, d->reason, p);
-	copy_text(p->ifname, d->c.ifname, sizeof(p->ifname));
-}

@@ -31,9 +31,6 @@ int names_learn_reason(struct names *n, const struct rec_reason *r);
 bool names_has_symbol(const struct names *n, uint64_t addr);
 bool names_has_reason(const struct names *n, uint32_t reason);
 
-/* Fills all of @p from the drop of a copy under way. */
-void names_fill_drop(const struct names *n, const struct rec_rtx_drop *d, struct ev_drop_place *p);
-
 /*
  * Fills reason, symbol, module, offset and address of @p; leaves known and ifname alone. What was never
  * learned: "" and 0 for the symbol; for the reason the text of its number (reasons_text()), "" for 0.

@@ -16,7 +16,7 @@
 	X(SYNACK, synack, "SYN-ACK retransmissions")                                      \
 	X(TC, tc, "what TC egress sees of a retransmission")                              \
 	X(QUEUED, queued, "whether a copy was handed to its device")                      \
-	X(DROP, drop, "why and where a copy was dropped")                                 \
+	X(DROP, drop, "why and where packets were dropped")                                \
 	X(CONNECT, connect, "owner of a connecting or listening socket")                  \
 	X(ACCEPT, accept, "owner of an accepted socket")                                  \
 	X(RECEIVE, receive, "owner of a receiving socket")                                \

@@ -18,7 +18,7 @@ import pytest
 import causes
 import lab
 from lab import BLOCK, DATA, SLOW, chatter, drain, kernel, need, percent, receive_bytes, run, wait_until
-from tracer import BINARY, FORCE, Rebpf, View, brief, check_truth, force, mode, need_failures, run_rebpf
+from tracer import BINARY, FORCE, Rebpf, View, brief, check_truth, force, has_reasons, mode, need_failures, run_rebpf
 
 # ---- flows that go on ----
 
@@ -190,7 +190,7 @@ def test_filter_by_interface(net, rebpf):
 
 def test_filter_by_reason(net, rebpf, watch):
     need_failures()
-    if mode()["drop"] != "tracepoint-reason":
+    if not has_reasons():
         pytest.skip("this kernel gives no drop reasons")
     view = watch(net.a)
     one = rebpf("--reason", "NETFILTER_DROP", "--netns", net.a.name)
@@ -212,7 +212,8 @@ def add_device(net):
 # ---- output ----
 
 LINE = re.compile(r"^\d\d:\d\d:\d\d\.\d{6} RETRANSMIT +(\d+|-) +(\S+) +(\S+:\d+) > (\S+:\d+) +state=\S+ type=\S+ "
-                  r"attempt=\S+ seq=\d+ len=\d+ segs=\d+ tc=\S+ ret=\S+ outcome=\S+ drop=\S+ cause=\S+( \S+=\S+)*$")
+                  r"attempt=\S+ cause=\S+ cause_drop=\S+ outcome=\S+ ret=\S+ tc=\S+ drop=\S+ seq=\d+ len=\d+ segs=\d+"
+                  r"( \S+=\S+)*$")
 
 
 def test_text_lines(flows, rebpf):
