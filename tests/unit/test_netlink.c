@@ -1,0 +1,333 @@
+// SPDX-License-Identifier: MIT
+/* links: src/netlink.c */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <errno.h>
+#include <linux/filter.h>
+#include <linux/netlink.h>
+#include <linux/pkt_cls.h>
+#include <linux/rtnetlink.h>
+#include <linux/tc_act/tc_csum.h>
+#include <linux/tc_act/tc_gact.h>
+#include <linux/tc_act/tc_skbedit.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "netlink.h"
+
+/* A message under construction, as the kernel dumps a filter. */
+struct message {
+	char bytes[2048] __attribute__((aligned(NLMSG_ALIGNTO)));
+	size_t len;
+};
+
+static size_t begin_attr(struct message *m, uint16_t type)
+{
+	struct rtattr a = { .rta_type = type };
+	size_t at = m->len;
+
+	memcpy(m->bytes + at, &a, sizeof(a));
+	m->len += sizeof(a);
+	return at;
+}
+
+static void end_attr(struct message *m, size_t at)
+{
+	uint16_t len = (uint16_t)(m->len - at);
+
+	memcpy(m->bytes + at, &len, sizeof(len));
+	while (m->len % RTA_ALIGNTO)
+		m->bytes[m->len++] = 0;
+}
+
+static void add(struct message *m, uint16_t type, const void *data, size_t len)
+{
+	size_t at = begin_attr(m, type);
+
+	memcpy(m->bytes + m->len, data, len);
+	m->len += len;
+	end_attr(m, at);
+}
+
+static void add_u32(struct message *m, uint16_t type, uint32_t value)
+{
+	add(m, type, &value, sizeof(value));
+}
+
+/* Head of a filter of @kind, its options begun: where they begin, for finish(). */
+static size_t start(struct message *m, const char *kind)
+{
+	struct nlmsghdr h = { .nlmsg_type = RTM_NEWTFILTER };
+	struct tcmsg tc = { .tcm_handle = 1 };
+
+	memset(m, 0, sizeof(*m));
+	memcpy(m->bytes, &h, sizeof(h));
+	memcpy(m->bytes + NLMSG_HDRLEN, &tc, sizeof(tc));
+	m->len = NLMSG_SPACE(sizeof(tc));
+	add(m, TCA_KIND, kind, strlen(kind) + 1);
+	return begin_attr(m, TCA_OPTIONS);
+}
+
+static bool finish(struct message *m, size_t options)
+{
+	uint32_t len;
+	bool consumes;
+
+	end_attr(m, options);
+	len = (uint32_t)m->len;
+	memcpy(m->bytes, &len, sizeof(len));
+	consumes = netlink_filter_message_consumes(m->bytes, m->len);
+	/* Cut anywhere it is still read within its bounds, which the sanitizer watches. */
+	for (uint32_t cut = 0; cut < m->len; cut++) {
+		char *copy = malloc(cut ? cut : 1);
+
+		assert_non_null(copy);
+		memcpy(copy, m->bytes, cut);
+		if (cut >= sizeof(cut))
+			memcpy(copy, &cut, sizeof(cut));
+		netlink_filter_message_consumes(copy, cut);
+		free(copy);
+	}
+	return consumes;
+}
+
+static void add_action(struct message *m, uint16_t order, const char *kind, uint16_t parms, const void *data, size_t len)
+{
+	size_t action = begin_attr(m, order), options;
+
+	add(m, TCA_ACT_KIND, kind, strlen(kind) + 1);
+	options = begin_attr(m, TCA_ACT_OPTIONS | NLA_F_NESTED);
+	add(m, parms, data, len);
+	end_attr(m, options);
+	end_attr(m, action);
+}
+
+/* A u32 filter with one action that has the verdict @action. */
+static bool judge_action(const char *kind, uint16_t parms, int action)
+{
+	struct tc_gact parameters = { .action = action }; /* begins like those of the others */
+	struct message m;
+	size_t options = start(&m, "u32"), list = begin_attr(&m, TCA_U32_ACT);
+
+	add_action(&m, 1, kind, parms, &parameters, sizeof(parameters));
+	end_attr(&m, list);
+	return finish(&m, options);
+}
+
+static void test_verdicts(void **state)
+{
+	static const int harmless[] = { TC_ACT_OK, TC_ACT_SHOT, TC_ACT_PIPE, TC_ACT_UNSPEC, TC_ACT_RECLASSIFY,
+					TC_ACT_GOTO_CHAIN | 7, TC_ACT_JUMP | 1 };
+	static const int taking[] = { TC_ACT_STOLEN, TC_ACT_QUEUED, TC_ACT_REPEAT, TC_ACT_REDIRECT, TC_ACT_TRAP, 99 };
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(harmless) / sizeof(harmless[0]); i++)
+		assert_false(judge_action("gact", TCA_GACT_PARMS, harmless[i]));
+	for (size_t i = 0; i < sizeof(taking) / sizeof(taking[0]); i++)
+		assert_true(judge_action("gact", TCA_GACT_PARMS, taking[i]));
+}
+
+static void test_actions(void **state)
+{
+	(void)state;
+	assert_false(judge_action("skbedit", TCA_SKBEDIT_PARMS, TC_ACT_PIPE));
+	assert_false(judge_action("csum", TCA_CSUM_PARMS, TC_ACT_OK));
+	assert_true(judge_action("csum", TCA_CSUM_PARMS, TC_ACT_STOLEN));
+	/* Without its parameters nothing is known of it. */
+	assert_true(judge_action("csum", TCA_CSUM_TM, TC_ACT_OK));
+	assert_true(judge_action("mirred", 2, TC_ACT_PIPE));
+	assert_true(judge_action("ct", 2, TC_ACT_PIPE));
+	assert_true(judge_action("bpf", 2, TC_ACT_PIPE));
+	assert_true(judge_action("", 2, TC_ACT_PIPE));
+}
+
+/* The one action of many that takes packets counts; a random verdict counts like the other. */
+static void test_lists(void **state)
+{
+	struct tc_gact_p sometimes = { .paction = TC_ACT_STOLEN };
+	struct tc_gact parameters = { .action = TC_ACT_PIPE };
+	size_t options, list, action, inner;
+	struct message m;
+
+	(void)state;
+	options = start(&m, "matchall");
+	list = begin_attr(&m, TCA_MATCHALL_ACT | NLA_F_NESTED);
+	add_action(&m, 1, "gact", TCA_GACT_PARMS, &parameters, sizeof(parameters));
+	add_action(&m, 2, "mirred", 2, &parameters, sizeof(parameters));
+	end_attr(&m, list);
+	assert_true(finish(&m, options));
+
+	options = start(&m, "matchall");
+	list = begin_attr(&m, TCA_MATCHALL_ACT);
+	action = begin_attr(&m, 1);
+	add(&m, TCA_ACT_KIND, "gact", 5);
+	inner = begin_attr(&m, TCA_ACT_OPTIONS);
+	add(&m, TCA_GACT_PARMS, &parameters, sizeof(parameters));
+	add(&m, TCA_GACT_PROB, &sometimes, sizeof(sometimes));
+	end_attr(&m, inner);
+	end_attr(&m, action);
+	end_attr(&m, list);
+	assert_true(finish(&m, options));
+}
+
+static void test_police(void **state)
+{
+	struct tc_police police = { .action = TC_ACT_SHOT };
+	size_t options, nest;
+	struct message m;
+
+	(void)state;
+	for (int conform = TC_ACT_OK; conform <= TC_ACT_STOLEN; conform += TC_ACT_STOLEN) {
+		options = start(&m, "u32");
+		nest = begin_attr(&m, TCA_U32_POLICE);
+		add(&m, TCA_POLICE_TBF, &police, sizeof(police));
+		add_u32(&m, TCA_POLICE_RESULT, (uint32_t)conform);
+		end_attr(&m, nest);
+		assert_int_equal(finish(&m, options), conform == TC_ACT_STOLEN);
+	}
+}
+
+static void test_kinds(void **state)
+{
+	static const char *const known[] = { "basic", "cgroup", "flow", "flower", "fw", "matchall", "route", "u32" };
+	struct message m;
+	size_t options;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(known) / sizeof(known[0]); i++) {
+		options = start(&m, known[i]);
+		assert_false(finish(&m, options));
+	}
+	options = start(&m, "rsvp");
+	assert_true(finish(&m, options));
+	/* In hardware even a drop is silent. */
+	options = start(&m, "flower");
+	add_u32(&m, TCA_FLOWER_FLAGS, TCA_CLS_FLAGS_IN_HW);
+	assert_true(finish(&m, options));
+	options = start(&m, "flower");
+	add_u32(&m, TCA_FLOWER_FLAGS, TCA_CLS_FLAGS_NOT_IN_HW);
+	assert_false(finish(&m, options));
+}
+
+/* @ops: classic BPF, or none for an eBPF program of @name. */
+static bool judge_bpf(const struct sock_filter *ops, size_t count, bool direct, const char *name)
+{
+	struct message m;
+	size_t options = start(&m, "bpf");
+
+	if (name)
+		add(&m, TCA_BPF_NAME, name, strlen(name) + 1);
+	if (ops)
+		add(&m, TCA_BPF_OPS, ops, count * sizeof(*ops));
+	add_u32(&m, TCA_BPF_FLAGS, direct ? TCA_BPF_FLAG_ACT_DIRECT : 0);
+	return finish(&m, options);
+}
+
+static bool judge_return(uint32_t value)
+{
+	struct sock_filter ops[] = {
+		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, 0),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, 7, 0, 1),
+		BPF_STMT(BPF_RET | BPF_K, (uint32_t)TC_ACT_UNSPEC),
+		BPF_STMT(BPF_RET | BPF_K, value),
+	};
+
+	return judge_bpf(ops, 4, true, NULL);
+}
+
+static void test_bytecode(void **state)
+{
+	static const struct sock_filter variable[] = { BPF_STMT(BPF_LD | BPF_W | BPF_ABS, 0),
+						       BPF_STMT(BPF_RET | BPF_A, 0) };
+
+	(void)state;
+	assert_false(judge_return(TC_ACT_OK));
+	assert_false(judge_return(TC_ACT_SHOT));
+	assert_false(judge_return(TC_ACT_PIPE));
+	assert_true(judge_return(TC_ACT_STOLEN));
+	assert_true(judge_return(TC_ACT_REDIRECT));
+	assert_true(judge_return(0xffff));
+	assert_true(judge_bpf(variable, 2, true, NULL));
+	/* Its result is only a class. */
+	assert_false(judge_bpf(variable, 2, false, NULL));
+}
+
+static void test_ebpf(void **state)
+{
+	(void)state;
+	assert_false(judge_bpf(NULL, 0, true, "rebpf_tc_egress:[12]"));
+	assert_true(judge_bpf(NULL, 0, true, "other.o:[classifier]"));
+	assert_true(judge_bpf(NULL, 0, false, NULL));
+}
+
+static void test_not_a_filter(void **state)
+{
+	struct tcmsg head = {};
+	struct nlmsghdr h = { .nlmsg_type = RTM_NEWQDISC };
+	struct message m;
+	size_t options = start(&m, "rsvp");
+
+	(void)state;
+	/* Handle 0 is the head of a list. */
+	memcpy(m.bytes + NLMSG_HDRLEN, &head, sizeof(head));
+	assert_false(finish(&m, options));
+	options = start(&m, "rsvp");
+	memcpy(m.bytes, &h, sizeof(h));
+	assert_false(finish(&m, options));
+}
+
+/* ---- the real thing, in the namespace that the test is in ---- */
+
+static int see_loopback(void *ctx, const struct netlink_link *link)
+{
+	*(bool *)ctx |= link->ifindex == 1 && !strcmp(link->name, "lo") && !link->kind[0] && !link->xdp;
+	return 0;
+}
+
+static int see_errors(void *ctx, int ifindex, uint64_t errors)
+{
+	(void)errors;
+	*(bool *)ctx |= ifindex == 1;
+	return 0;
+}
+
+static int stop(void *ctx, const struct netlink_link *link)
+{
+	(void)ctx, (void)link;
+	return 5;
+}
+
+static void test_dumps(void **state)
+{
+	bool seen = false, consumes = false;
+	int fd = netlink_open_route();
+
+	(void)state;
+	if (fd < 0)
+		skip();
+	assert_int_equal(netlink_for_each_link_info(fd, see_loopback, &seen), 0);
+	assert_true(seen);
+	seen = false;
+	assert_int_equal(netlink_for_each_link_errors(fd, see_errors, &seen), 0);
+	assert_true(seen);
+	assert_int_equal(netlink_filters_consume(fd, 1, TC_H_MAKE(TC_H_CLSACT, TC_H_MIN_EGRESS), &consumes), 0);
+	assert_int_equal(netlink_for_each_link_info(fd, stop, NULL), 5);
+	close(fd);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_verdicts), cmocka_unit_test(test_actions), cmocka_unit_test(test_lists),
+		cmocka_unit_test(test_police),	 cmocka_unit_test(test_kinds),	 cmocka_unit_test(test_bytecode),
+		cmocka_unit_test(test_ebpf),	 cmocka_unit_test(test_not_a_filter), cmocka_unit_test(test_dumps),
+	};
+
+	return cmocka_run_group_tests_name("netlink", tests, NULL, NULL);
+}
