@@ -8,24 +8,30 @@
 
 #include "log.h"
 #include "owner.h"
+#include "sockdiag.h"
 #include "symbols.h"
 #include "util.h"
 
 #define CLOCK_EVERY_NS NSEC_PER_SEC
 #define CLOCK_STEP_NS 100000 /* a smaller change of the offset is not worth a record */
 #define KNOWN_SYMBOLS 4096   /* a power of two */
+/* Searches for the sockets and owners of drops, some 50 us each: so many a second, after a burst of so many. */
+#define SEARCHES_PER_SEC 200
+#define SEARCHES_BURST 50
+#define IPPROTO_NUMBER_TCP 6
 
 struct enrich {
 	struct pipeline *pipeline;
 	struct symbols *symbols;
 	struct owner_scan *owners;
-	bool stack;
+	bool drops, stack;
+	uint64_t searched_ns; /* as if each search took its share of a second */
 	uint64_t known_symbol[KNOWN_SYMBOLS];  /* addresses that the stream has the names of */
 	uint64_t seen_location[KNOWN_SYMBOLS]; /* as the kernel gave them */
 	uint64_t clock_offset, clock_at_ns;
 };
 
-struct enrich *enrich_open(struct pipeline *p, bool stack)
+struct enrich *enrich_open(struct pipeline *p, bool drops, bool stack)
 {
 	struct enrich *e = calloc(1, sizeof(*e));
 	int err;
@@ -33,6 +39,7 @@ struct enrich *enrich_open(struct pipeline *p, bool stack)
 	if (!e)
 		return NULL;
 	e->pipeline = p;
+	e->drops = drops;
 	e->stack = stack;
 	err = symbols_load(&e->symbols, NULL);
 	if (err)
@@ -170,6 +177,36 @@ static void feed_rtx_drop(struct enrich *e, const void *data)
 	pipeline_feed(e->pipeline, &d, sizeof(d));
 }
 
+static bool may_search(struct enrich *e, uint64_t now_ns)
+{
+	const uint64_t share_ns = NSEC_PER_SEC / SEARCHES_PER_SEC;
+
+	if (e->searched_ns > now_ns)
+		return false;
+	if (now_ns - e->searched_ns > SEARCHES_BURST * share_ns)
+		e->searched_ns = now_ns - SEARCHES_BURST * share_ns;
+	e->searched_ns += share_ns;
+	return true;
+}
+
+/* Whose packet it is, where the kernel side does not say. */
+static void feed_socket(struct enrich *e, const struct rec_drop *d)
+{
+	struct sockdiag_socket found = { .ino = d->ino, .received = d->received };
+	uint64_t now_ns = clock_mono_ns();
+	struct rec_owner owner = {};
+
+	if (!e->drops || d->t.protocol != IPPROTO_NUMBER_TCP || !d->t.ip_version || d->owner.tgid ||
+	    (d->sk && !d->ino) || !may_search(e, now_ns))
+		return;
+	if (!d->sk && sockdiag_find(d->netns, 0, d->ifindex, &d->t, &found))
+		return;
+	if (e->owners && found.ino)
+		owner_find(e->owners, found.ino, 0, now_ns, &owner);
+	FEED(e, REC_SOCKET, rec_socket, .skb = d->skb, .ino = found.ino, .cgroup = found.cgroup, .uid = found.uid,
+	     .state = found.state, .received = found.received, .owner = owner);
+}
+
 static void feed_drop(struct enrich *e, const void *data, size_t size)
 {
 	uint64_t stack[REBPF_STACK_DEPTH] = {};
@@ -182,6 +219,7 @@ static void feed_drop(struct enrich *e, const void *data, size_t size)
 		d.location = resolve(e, d.location, stack);
 	for (int i = 0; e->stack && i < REBPF_STACK_DEPTH && stack[i]; i++)
 		feed_symbol(e, stack[i]);
+	feed_socket(e, &d);
 	/* Not asked for, it has done its duty. */
 	if (!e->stack && size == sizeof(d))
 		memset(d.stack, 0, sizeof(d.stack));

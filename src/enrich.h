@@ -13,10 +13,10 @@
 struct enrich;
 
 /*
- * @stack: every frame of a drop's stack will be shown. Without symbols or /proc it goes on, with a warning. NULL: no
+ * @drops: drops will be shown: find their sockets' owners. @stack: and every frame of their stacks. Without symbols or /proc it goes on, with a warning. NULL: no
  * memory.
  */
-struct enrich *enrich_open(struct pipeline *p, bool stack);
+struct enrich *enrich_open(struct pipeline *p, bool drops, bool stack);
 void enrich_close(struct enrich *e); /* NULL is fine */
 
 /* The functions that only free for their callers, for the BPF side; returns how many. */

@@ -444,7 +444,7 @@ int live_open(struct live **out, struct plan *plan, const struct features *featu
 	l->cpus = counters_cpus();
 	l->own_netns = stat("/proc/self/ns/net", &own) ? 0 : (uint32_t)own.st_ino;
 	l->loop = loop_new();
-	l->enrich = enrich_open(p, options->stack);
+	l->enrich = enrich_open(p, options->events & 1u << EV_DROP, options->stack);
 	err = l->loop && l->enrich ? load(l) : log_error(-ENOMEM, "out of memory");
 	if (!err) {
 		l->shared = probes_shared(l->probes);
