@@ -16,6 +16,7 @@
 #define REBPF_DROPS_BYTES (8u << 20)
 #define REBPF_MAX_SLOTS 8192
 #define REBPF_MAX_OWNERS 65536
+#define REBPF_MAX_BORN 65536
 #define REBPF_HEARTBEAT_NS 5000000000ULL /* a classifier does nothing once user space is silent for so long */
 
 /* Which option a rule came from: a flow passes if it matches one rule of each list that has any. */

@@ -143,6 +143,7 @@ struct rec_rtx_entry {
 	__u32 sk_drops; /* sock.sk_drops, 0 where the kernel does not keep it there */
 	__u8 dst_bits;  /* RTX_DST_* */
 	__u8 zero[7];
+	__u64 born_ns; /* when the connection began, 0: rebpf did not see it: the original cannot have been sent before */
 };
 
 /* rec_rtx_entry.dst_bits */
@@ -226,6 +227,8 @@ struct rec_rtx_exit {
 	__u8 reached; /* enum rtx_reached */
 	__u8 hook;    /* enum rtx_hook */
 	__u8 zero;
+	__u32 segs_out; /* 0: not known */
+	__u32 zero2;
 };
 
 /* rec_host.flags: what the chosen hooks can tell. */
@@ -476,12 +479,12 @@ struct rec_socket {
 REC_ASSERT(sizeof(struct rec_header) == 24, "rec_header");
 REC_ASSERT(sizeof(struct rec_flow) == 80, "rec_flow");
 REC_ASSERT(sizeof(struct rec_owner) == 24, "rec_owner");
-REC_ASSERT(sizeof(struct rec_rtx_entry) == 24 + 80 + 24 + 24 + 32 + 18 * 4 + 8 + 4 + 6 * 4 + 8 + 4, "rec_rtx_entry");
+REC_ASSERT(sizeof(struct rec_rtx_entry) == 24 + 80 + 24 + 24 + 32 + 18 * 4 + 8 + 4 + 6 * 4 + 8 + 4 + 8, "rec_rtx_entry");
 REC_ASSERT(sizeof(struct rec_copy) == 72, "rec_copy");
 REC_ASSERT(sizeof(struct rec_rtx_tc) == 24 + 72 + 16, "rec_rtx_tc");
 REC_ASSERT(sizeof(struct rec_rtx_queued) == 24 + 32, "rec_rtx_queued");
 REC_ASSERT(sizeof(struct rec_rtx_drop) == 24 + 72 + 16 + 8 * REBPF_STACK_DEPTH, "rec_rtx_drop");
-REC_ASSERT(sizeof(struct rec_rtx_exit) == 24 + 24 + 24, "rec_rtx_exit");
+REC_ASSERT(sizeof(struct rec_rtx_exit) == 24 + 24 + 24 + 8, "rec_rtx_exit");
 REC_ASSERT(sizeof(struct rec_host) == 24 + 24 + 96, "rec_host");
 REC_ASSERT(sizeof(struct rec_clock) == 40, "rec_clock");
 REC_ASSERT(sizeof(struct rec_symbol) == 40 + 2 * REBPF_SYMBOL_LEN, "rec_symbol");

@@ -23,12 +23,20 @@ static __always_inline void owner_touch(struct sock *sk)
 	bpf_map_update_elem(&owners, &key, &o, BPF_ANY);
 }
 
-/* connect(): tcp_v4_connect and tcp_v6_connect set the state in the caller's context. */
+/*
+ * connect(): tcp_v4_connect and tcp_v6_connect set the state in the caller's context. SYN_RECV is a child of a listener, in
+ * softirq (or a simultaneous open).
+ */
 SEC("?tp_btf/inet_sock_set_state")
 int rebpf_connect(__u64 *ctx)
 {
 	struct sock *sk = (void *)ctx[0];
+	__u64 key = (__u64)sk, now;
 
+	if ((int)ctx[2] == TCP_SYN_SENT || ((int)ctx[2] == TCP_SYN_RECV && (int)ctx[1] != TCP_SYN_SENT)) {
+		now = bpf_ktime_get_ns();
+		bpf_map_update_elem(&born, &key, &now, BPF_ANY);
+	}
 	if ((int)ctx[1] == TCP_CLOSE && ((int)ctx[2] == TCP_SYN_SENT || (int)ctx[2] == TCP_LISTEN) &&
 	    BPF_CORE_READ_BITFIELD_PROBED(sk, sk_protocol) == IPPROTO_TCP)
 		owner_touch(sk);
@@ -73,6 +81,7 @@ int rebpf_forget(__u64 *ctx)
 	__u64 key = ctx[0];
 
 	bpf_map_delete_elem(&owners, &key);
+	bpf_map_delete_elem(&born, &key);
 	slot_close(key);
 	return 0;
 }

@@ -66,6 +66,14 @@ struct map_owners {
 	__type(value, struct rec_owner);
 };
 
+/* When each connection began. */
+struct map_born {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, REBPF_MAX_BORN);
+	__type(key, __u64); /* address of the socket */
+	__type(value, __u64);
+};
+
 struct map_drop_counts {
 	__uint(type, BPF_MAP_TYPE_PERCPU_HASH);
 	__uint(max_entries, REBPF_MAX_PLACES);
@@ -78,6 +86,7 @@ extern struct ring_drops ring_drops SEC(".maps");
 extern struct map_drop_counts drop_counts SEC(".maps");
 extern struct map_slots slots SEC(".maps");
 extern struct map_owners owners SEC(".maps");
+extern struct map_born born SEC(".maps");
 
 /* ---- emission ---- */
 
@@ -275,6 +284,13 @@ static __always_inline void owner_read(struct rec_owner *o, __u64 sk)
 		*o = *known;
 	else
 		__builtin_memset(o, 0, sizeof(*o));
+}
+
+static __always_inline __u64 born_read(__u64 sk)
+{
+	__u64 *known = bpf_map_lookup_elem(&born, &sk);
+
+	return known ? *known : 0;
 }
 
 static __always_inline void owner_from_current(struct rec_owner *o)

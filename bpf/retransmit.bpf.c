@@ -97,6 +97,7 @@ static __always_inline bool entry_emit(struct sock *sk, struct sk_buff *skb, enu
 	flow_read_identity(&flow, sk);
 	e->flow = flow;
 	owner_read(&e->owner, (__u64)sk);
+	e->born_ns = born_read((__u64)sk);
 	if (hook != RTX_HOOK_SOCKOPS)
 		owner_from_current(&e->task);
 	else /* verifier: a sockops program may not ask who runs */
@@ -136,6 +137,8 @@ static __always_inline void exit_emit(struct sock *sk, struct sk_buff *skb, cons
 	x->reached = end->reached;
 	x->hook = end->hook;
 	x->zero = 0;
+	x->segs_out = BPF_CORE_READ((struct tcp_sock *)sk, segs_out);
+	x->zero2 = 0;
 	emit_submit(x);
 }
 
@@ -406,6 +409,8 @@ static __always_inline void synack_exit(struct request_sock *req, enum rtx_hook 
 	x->reached = ret ? RTX_REFUSED : RTX_REACHED;
 	x->hook = hook;
 	x->zero = 0;
+	x->segs_out = 0;
+	x->zero2 = 0;
 	emit_submit(x);
 }
 

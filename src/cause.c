@@ -32,16 +32,17 @@ static bool is_late(const struct attempt *a)
 
 /*
  * A lower bound of the original's departure: when something was last delivered before it (tcp_rate_skb_sent), which a
- * transmission overwrites; so, late, only what TC saw before is good, or a transmission that failed. For a SYN-ACK, when
- * the first was sent.
+ * transmission overwrites; so, late, only what TC saw before is good, or a transmission that failed; else when the
+ * connection began. For a SYN-ACK, when the first was sent.
  */
 static uint64_t original_not_before(const struct attempt *a)
 {
 	const struct rec_rtx_entry *e = &a->entry;
+	uint64_t delivered_us = e->delivered_us;
 
-	if (is_synack(e) || !is_late(a) || a->exit.ret)
-		return e->delivered_us * 1000;
-	return a->hop_count ? a->hop[0].tc.delivered_us * 1000 : 0;
+	if (!is_synack(e) && is_late(a) && !a->exit.ret)
+		delivered_us = a->hop_count ? a->hop[0].tc.delivered_us : 0;
+	return delivered_us * 1000 > e->born_ns ? delivered_us * 1000 : e->born_ns;
 }
 
 static struct window find_window(const struct attempt *a, const struct cause_context *ctx, uint32_t attempt)

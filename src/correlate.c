@@ -98,8 +98,9 @@ static void fill_segment(struct ev_retransmit *ev, const struct attempt *a)
 	ev->cwnd = e->cwnd;
 	ev->ssthresh = e->ssthresh;
 	ev->mss = e->mss;
-	ev->total_retrans = e->total_retrans;
-	ev->segs_out = e->segs_out;
+	/* After the attempt, with every hook. */
+	ev->total_retrans = a->exit.segs_out ? a->exit.total_retrans : e->total_retrans;
+	ev->segs_out = a->exit.segs_out ? a->exit.segs_out : e->segs_out;
 	ev->has_socket = e->hook != RTX_HOOK_SYNACK && e->hook != RTX_HOOK_SYNACK_TP;
 }
 

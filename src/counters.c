@@ -21,6 +21,8 @@ void counters_read(const struct shared *shared, unsigned int cpus, struct counte
 			out->produced[k] += cc->produced[k];
 		for (int r = 0; r < RING_COUNT; r++)
 			out->lost[r] += cc->lost[r];
+		out->drops += cc->drops;
+		out->drops_tcp += cc->drops_tcp;
 		out->slot_failed += cc->slot_failed;
 	}
 	for (int k = 0; k < REC_KIND_COUNT; k++)

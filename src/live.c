@@ -48,7 +48,7 @@ struct live {
 	uint64_t surveyed_ns, surveyed_full_ns;
 	bool survey_wanted, survey_full_wanted;
 	uint32_t known_netns[KNOWN_NETNS]; /* of retransmitting sockets */
-	uint64_t armed_ns, rate_at_ns, rate_produced, skipped_runs;
+	uint64_t armed_ns, rate_at_ns, rate_produced, rate_drops, skipped_runs;
 	bool hinted;
 };
 
@@ -249,6 +249,11 @@ static void on_wake(void *ctx)
 		loop_stop(l->loop);
 }
 
+static unsigned long long per_second(uint64_t count, uint64_t ns)
+{
+	return count * NSEC_PER_SEC / ns;
+}
+
 static void print_rate(struct live *l, uint64_t now_ns)
 {
 	bool wanted = l->options->format == OUTPUT_NONE || l->options->format == OUTPUT_COUNT_ONLY;
@@ -257,11 +262,13 @@ static void print_rate(struct live *l, uint64_t now_ns)
 	if (!wanted || now_ns - l->rate_at_ns < NSEC_PER_SEC)
 		return;
 	counters_read(l->shared, l->cpus, &counters);
-	log_notice("rate: %llu retransmissions/s, total %llu",
-		   (unsigned long long)((counters.produced[REC_RTX_EXIT] - l->rate_produced) * NSEC_PER_SEC /
-					(now_ns - l->rate_at_ns)),
-		   (unsigned long long)counters.produced[REC_RTX_EXIT]);
+	log_notice("rate: %llu retransmissions/s, total %llu; %llu drops of TCP/s, total %llu",
+		   per_second(counters.produced[REC_RTX_EXIT] - l->rate_produced, now_ns - l->rate_at_ns),
+		   (unsigned long long)counters.produced[REC_RTX_EXIT],
+		   per_second(counters.drops_tcp - l->rate_drops, now_ns - l->rate_at_ns),
+		   (unsigned long long)counters.drops_tcp);
 	l->rate_produced = counters.produced[REC_RTX_EXIT];
+	l->rate_drops = counters.drops_tcp;
 	l->rate_at_ns = now_ns;
 }
 
@@ -274,8 +281,9 @@ static void print_hint(struct live *l, uint64_t now_ns)
 		return;
 	l->hinted = true;
 	counters_read(l->shared, l->cpus, &counters);
-	log_notice("no events yet: %llu retransmissions seen on %u interfaces, none matches %s",
-		   (unsigned long long)counters.produced[REC_RTX_EXIT], l->egress ? egress_count(l->egress) : 0,
+	log_notice("no events yet: %llu retransmissions and %llu drops of TCP seen on %u interfaces, none matches %s",
+		   (unsigned long long)counters.produced[REC_RTX_EXIT], (unsigned long long)counters.drops_tcp,
+		   l->egress ? egress_count(l->egress) : 0,
 		   l->options->filters[0] ? l->options->filters : "(no filter is set)");
 }
 
