@@ -27,6 +27,7 @@ OBJ := $(SRC:src/%.c=$(B)/%.o)
 UNIT_SRC := $(wildcard tests/unit/test_*.c)
 UNIT := $(UNIT_SRC:tests/unit/%.c=$(B)/unit/%)
 FUZZ := $(B)/fuzz/fuzz_replay_corpus
+WIRE := $(B)/tests/wire
 
 ifeq ($(V),1)
 Q =
@@ -38,7 +39,7 @@ endif
 
 .DELETE_ON_ERROR:
 .SECONDARY:
-.PHONY: all build build-rebpf generate run demo deps test unit golden fuzz e2e vm clean help
+.PHONY: all build build-rebpf generate run demo deps test unit golden fuzz e2e lab vm clean help
 
 all: $(B)/rebpf
 
@@ -118,13 +119,22 @@ fuzz: $(FUZZ)
 golden: all
 	$(Q)tests/run.sh golden
 
-e2e: all
+# The wire of the lab: not sanitized, for it also runs in guests that are slow enough.
+$(WIRE): tests/e2e/wire.c | $(DEPS_STAMP)
+	$(call msg,CC,$@)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CC) $(ALL_CFLAGS) -Werror $< -o $@
+
+e2e: all $(WIRE)
 	$(Q)tests/run.sh e2e
 
-vm: all
+lab: all $(WIRE)
+	$(Q)REBPF_LAB_FACTOR=$${REBPF_LAB_FACTOR:-5} tests/run.sh lab
+
+vm: all $(WIRE)
 	$(Q)tests/run.sh vm
 
-test: $(UNIT) $(FUZZ) all
+test: $(UNIT) $(FUZZ) all $(WIRE)
 	$(Q)scripts/deps.sh test
 	$(Q)tests/run.sh all $(UNIT)
 
@@ -137,6 +147,7 @@ help:
 	@echo 'make demo        own namespaces, real loss, real lines, cleaned up afterwards'
 	@echo 'make test        unit, golden, e2e and vm tests; ends with "N passed, N failed, N skipped"'
 	@echo 'make unit|golden|e2e|vm   one tier'
+	@echo 'make lab         loss at known places and the matrix of causes, longer; REBPF_LAB_FACTOR=5, REBPF_LAB_SEED=1'
 	@echo 'make fuzz        libFuzzer on the replay; SECONDS=60'
 	@echo 'make deps        install what is missing (Debian), or name the packages'
 	@echo 'make clean       remove build/'

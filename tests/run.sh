@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: MIT
 # Runs tiers of tests and ends with one line: N passed, N failed, N skipped.
-#   run.sh unit TESTS... | golden | e2e | vm | all TESTS...
+#   run.sh unit TESTS... | golden | e2e | lab | vm | all TESTS...
 set -u
 cd "$(dirname "$0")/.."
 
@@ -59,14 +59,17 @@ run_pytest() { # NAME ARGS...
 
 run_golden() { run_pytest golden tests/golden; }
 
-run_e2e() {
+run_as_root() { # NAME ARGS...
 	if [ "$(id -u)" -ne 0 ]; then
-		echo "== e2e: skipped: needs root"
+		echo "== $1: skipped: needs root"
 		skipped=$((skipped + 1))
 		return
 	fi
-	run_pytest e2e tests/e2e
+	run_pytest "$@"
 }
+
+run_e2e() { run_as_root e2e tests/e2e; }
+run_lab() { run_as_root lab tests/e2e/test_lab.py; }
 
 # The same e2e on Debian's kernels, two guests at a time.
 suites=${REBPF_VM_SUITES:-bullseye bookworm trixie sid}
@@ -107,9 +110,10 @@ case $tier in
 unit) run_unit "$@" ;;
 golden) run_golden ;;
 e2e) run_e2e ;;
+lab) run_lab ;;
 vm) run_vm ;;
 all) run_unit "$@"; run_golden; run_e2e; run_vm ;;
-*) echo "usage: run.sh unit|golden|e2e|vm|all [TESTS]" >&2; exit 2 ;;
+*) echo "usage: run.sh unit|golden|e2e|lab|vm|all [TESTS]" >&2; exit 2 ;;
 esac
 echo "$passed passed, $failed failed, $skipped skipped"
 [ "$failed" -eq 0 ] && [ "$passed" -gt 0 ]

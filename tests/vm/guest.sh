@@ -3,7 +3,7 @@
 # Boots one kernel of kernels.sh under software emulation and runs a command in it, as root:
 #   tests/vm/guest.sh [-m MEM_MB] [-t TIMEOUT_SEC] DIR/SUITE [FILE...] -- COMMAND...
 #   e.g. tests/vm/guest.sh -t 300 build/vm/trixie -- python3 -m pytest tests/e2e
-# The command runs in /rebpf, which holds build/rebpf, tests and scripts where they exist, and each FILE:
+# The command runs in /rebpf, which holds build/rebpf, build/tests, tests and scripts where they exist, and each FILE:
 # HOST (at the same place in the guest) or HOST:GUEST; a relative path is one of the repository and of
 # /rebpf. The guest has the host's tools and libraries, no network but lo, and no stdin.
 # stdout and stderr are the command's. The exit status is the command's; 124: the time is over,
@@ -223,7 +223,7 @@ shift $((OPTIND - 1))
 suite=$1
 shift
 files=()
-for file in build/rebpf tests scripts; do [ ! -e "$file" ] || files+=("$file"); done
+for file in build/rebpf build/tests tests scripts; do [ ! -e "$file" ] || files+=("$file"); done
 while [ $# -gt 0 ] && [ "$1" != -- ]; do
 	files+=("$1")
 	shift
