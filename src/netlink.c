@@ -442,7 +442,8 @@ static const struct harmless {
 	const char *kind;
 	uint16_t parms, offset, other, other_offset;
 } harmless[] = {
-	{ "gact", TCA_GACT_PARMS, offsetof(struct tc_gact, action), TCA_GACT_PROB, offsetof(struct tc_gact_p, paction) },
+	{ "gact", TCA_GACT_PARMS, offsetof(struct tc_gact, action),
+	  TCA_GACT_PROB, offsetof(struct tc_gact_p, paction) },
 	{ "skbedit", TCA_SKBEDIT_PARMS, offsetof(struct tc_skbedit, action), 0, 0 },
 	{ "csum", TCA_CSUM_PARMS, offsetof(struct tc_csum, action), 0, 0 },
 	{ "police", TCA_POLICE_TBF, offsetof(struct tc_police, action), TCA_POLICE_RESULT, 0 },

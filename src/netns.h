@@ -6,10 +6,10 @@
 #include <stdint.h>
 
 /*
- * Opens a file of the network namespace with inode number @inum, for setns(2). Looks at
- * /proc/@hint_tgid/ns/net (0: no hint), our own, where it was found before, the named ones, and then at every
- * process: some 2 us each, so a caller that may ask often for what is not found keeps count of time. A file descriptor (close-on-exec),
- * which the caller closes; -ENOENT: no such namespace, or none that we may look at; other negative errno.
+ * Opens a file of the network namespace with inode number @inum, for setns(2). Looks at /proc/@hint_tgid/ns/net (0:
+ * no hint), our own, where it was found before, the named ones, and then at every process: some 2 us each, so a
+ * caller that may ask often for what is not found keeps count of time. A file descriptor (close-on-exec), which the
+ * caller closes; -ENOENT: no such namespace, or none that we may look at; other negative errno.
  */
 int netns_open_by_inode(uint32_t inum, uint32_t hint_tgid);
 
@@ -24,9 +24,10 @@ typedef int netns_found_fn(void *ctx, uint32_t inum, const char *path);
 #define NETNS_MAX_NAMED 4096
 
 /*
- * Calls @fn for the namespaces that have a name (ip netns, Docker) and then for those that some process is in, most of
- * them more than once. 0: these were all; -EPERM: there may be others, of processes that are hidden from us or outside
- * our pid namespace; -E2BIG: there are too many entries; what @fn returned; other negative errno. Some 2 us per process.
+ * Calls @fn for the namespaces that have a name (ip netns, Docker) and then for those that some process is in, most
+ * of them more than once. 0: these were all; -EPERM: there may be others, of processes that are hidden from us or
+ * outside our pid namespace; -E2BIG: there are too many entries; what @fn returned; other negative errno. Some 4 us
+ * per process.
  */
 int netns_for_each(netns_found_fn *fn, void *ctx);
 

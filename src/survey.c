@@ -15,6 +15,12 @@
 #include "survey_space.h"
 #include "util.h"
 
+/*
+ * What looks cost (6.18, two slow CPUs): a full one 4 us per process of the host, 40 us per namespace and 10 us per
+ * device; a light one 20 us per namespace and 1 us per device. The first full look may have the kernel load
+ * nfnetlink_hook. Most questions take the RTNL lock: while another holds it, a look waits.
+ */
+
 #define SEARCH_INTERVAL_NS NSEC_PER_SEC
 
 /*

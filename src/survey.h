@@ -27,22 +27,23 @@ int survey_open(struct survey **out, survey_record_fn *fn, void *ctx);
 void survey_close(struct survey *s); /* NULL is fine */
 
 /*
- * The id (bpf_prog_info.id) of rebpf's own TC program: it does not count as another's. Without it, and for another rebpf's,
- * the name decides, which takes CAP_SYS_ADMIN.
+ * The id (bpf_prog_info.id) of rebpf's own TC program: it does not count as another's. Without it, and for another
+ * rebpf's, the name decides, which takes CAP_SYS_ADMIN.
  */
 void survey_set_own_program(struct survey *s, uint32_t prog_id);
 
 /*
- * Looks at everything, in every namespace that can be found and entered; new ones are followed from then on. Says what is
- * new since the last look, then SURVEY. Blocks: see the costs in survey.c. The thread is in its own namespace before and
- * after; if it cannot come back, that is said and the program aborted.
+ * Looks at everything, in every namespace that can be found and entered; new ones are followed from then on. Says
+ * what is new since the last look, then SURVEY; SURVEY_INCOMPLETE also if a question failed. Blocks: see the costs
+ * in survey.c. The thread is in its own namespace before and after; if it cannot come back, that is said and the
+ * program aborted.
  */
 void survey_full(struct survey *s, uint64_t now_ns);
 
 /*
- * Looks at counters and queues only, in the namespaces already known; at everything in a namespace whose devices are not
- * those of the last look. @now_ns: CLOCK_MONOTONIC; all processes are searched for a namespace that went out of sight
- * at most once a second. Then SURVEY without SURVEY_FULL.
+ * Looks at counters and queues only, in the namespaces already known; at everything in a namespace whose devices are
+ * not those of the last look. @now_ns: CLOCK_MONOTONIC; all processes are searched for a namespace that went out of
+ * sight at most once a second. Then SURVEY without SURVEY_FULL.
  */
 void survey_light(struct survey *s, uint64_t now_ns);
 

@@ -97,7 +97,8 @@ static bool finish(struct message *m, size_t options)
 	return consumes;
 }
 
-static void add_action(struct message *m, uint16_t order, const char *kind, uint16_t parms, const void *data, size_t len)
+static void add_action(struct message *m, uint16_t order, const char *kind, uint16_t parms, const void *data,
+		       size_t len)
 {
 	size_t action = begin_attr(m, order), options;
 
@@ -324,9 +325,15 @@ static void test_dumps(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_verdicts), cmocka_unit_test(test_actions), cmocka_unit_test(test_lists),
-		cmocka_unit_test(test_police),	 cmocka_unit_test(test_kinds),	 cmocka_unit_test(test_bytecode),
-		cmocka_unit_test(test_ebpf),	 cmocka_unit_test(test_not_a_filter), cmocka_unit_test(test_dumps),
+		cmocka_unit_test(test_verdicts),
+		cmocka_unit_test(test_actions),
+		cmocka_unit_test(test_lists),
+		cmocka_unit_test(test_police),
+		cmocka_unit_test(test_kinds),
+		cmocka_unit_test(test_bytecode),
+		cmocka_unit_test(test_ebpf),
+		cmocka_unit_test(test_not_a_filter),
+		cmocka_unit_test(test_dumps),
 	};
 
 	return cmocka_run_group_tests_name("netlink", tests, NULL, NULL);

@@ -236,8 +236,10 @@ static void test_other(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_types),	cmocka_unit_test(test_types_without_kind),
-		cmocka_unit_test(test_softnet), cmocka_unit_test(test_own),
+		cmocka_unit_test(test_types),
+		cmocka_unit_test(test_types_without_kind),
+		cmocka_unit_test(test_softnet),
+		cmocka_unit_test(test_own),
 		cmocka_unit_test(test_other),
 	};
 
