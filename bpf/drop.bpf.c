@@ -182,6 +182,31 @@ static __always_inline void drop_read_socket(struct rec_drop *d, struct sock *sk
 	owner_read(&d->owner, (__u64)full);
 }
 
+/* What tells copies of one segment apart on their way out, and whether TCP will hear of the drop. */
+static __always_inline void drop_read_sending(struct rec_drop *d, struct sk_buff *skb)
+{
+	struct sock *sk = BPF_CORE_READ(skb, sk);
+	struct net_device *dev = BPF_CORE_READ(skb, dev);
+	__u8 state;
+
+	__builtin_memset(d->qdisc, 0, sizeof(d->qdisc));
+	d->stamp_ns = 0;
+	d->bits = 0;
+	d->zero2 = 0;
+	/* Once received, by veth's peer say, the buffer may still be its sender's. */
+	if (!sk || d->received || !d->sk || BPF_CORE_READ(skb, skb_iif))
+		return;
+	d->stamp_ns = BPF_CORE_READ(skb, skb_mstamp_ns);
+	state = BPF_CORE_READ(sk, __sk_common.skc_state);
+	if (!sk_is_full(state) || state == TCP_SYN_SENT ||
+	    BPF_CORE_READ_BITFIELD_PROBED(sk, sk_protocol) != IPPROTO_TCP || d->seq == d->end_seq ||
+	    seq_before(d->seq, BPF_CORE_READ((struct tcp_sock *)sk, snd_nxt)))
+		return;
+	d->bits = DROP_BIT_UNSENT;
+	if (d->ifindex)
+		bpf_probe_read_kernel(d->qdisc, sizeof(d->qdisc), BPF_CORE_READ(dev, qdisc, ops, id));
+}
+
 struct dropped {
 	struct sk_buff *skb;
 	struct sock *sk;
@@ -202,6 +227,7 @@ static __always_inline void drop_fill(struct rec_drop *d, const struct dropped *
 	segment_read(d, l3, x->tcp);
 	drop_read_device(d, x->skb, x->sk);
 	drop_read_socket(d, x->sk);
+	drop_read_sending(d, x->skb);
 	owner_from_current(&d->task);
 }
 

@@ -373,9 +373,20 @@ struct rec_drop {
 	struct rec_owner task;
 	char ifname[REBPF_IFNAME_LEN];
 	struct rec_sack_block sack[REBPF_SACK_BLOCKS];
+	__u64 stamp_ns; /* departure time of this copy, as rec_copy.stamp_ns; 0: cleared, or the packet was received */
+	char qdisc[8];  /* kind of the device's root queueing discipline, cut; for an unsent packet */
+	__u32 bits;     /* DROP_BIT_* */
+	__u32 zero2;
 	struct rec_tuple nat[2];
 	__u64 stack[REBPF_STACK_DEPTH];
 };
+
+/*
+ * rec_drop.bits. UNSENT: new data, dropped inside the call that sends it: if the call then fails, TCP keeps the segment and
+ * sends it again as new data, which is no retransmission.
+ */
+#define DROP_BIT_UNSENT 0x1
+
 #define REC_DROP_SHORT_SIZE offsetof(struct rec_drop, nat)
 
 /* ---- spurious retransmissions ---- */
@@ -494,7 +505,7 @@ REC_ASSERT(sizeof(struct rec_netns) == 32, "rec_netns");
 REC_ASSERT(sizeof(struct rec_loss) == 48, "rec_loss");
 REC_ASSERT(sizeof(struct rec_tick) == 40, "rec_tick");
 REC_ASSERT(sizeof(struct rec_tuple) == 40, "rec_tuple");
-REC_ASSERT(sizeof(struct rec_drop) == 24 + 16 + 40 + 9 * 4 + 4 + 24 + 8 + 48 + 16 + 32 + 80 + 8 * REBPF_STACK_DEPTH,
+REC_ASSERT(sizeof(struct rec_drop) == 24 + 16 + 40 + 9 * 4 + 4 + 24 + 8 + 48 + 16 + 32 + 24 + 80 + 8 * REBPF_STACK_DEPTH,
 	   "rec_drop");
 REC_ASSERT(sizeof(struct rec_spurious) == 24 + 80 + 24 + 16 + 8, "rec_spurious");
 REC_ASSERT(sizeof(struct rec_link) == 24 + 16 + 8 + 16, "rec_link");

@@ -108,8 +108,13 @@ static void make_query(struct evidence_query *q, const struct attempt *a, const 
 	q->any_addresses = ctx->nat_possible;
 	set_ts_window(q, a);
 	if (ctx->previous) {
+		q->stamp_ns = ctx->previous->stamp_ns;
 		q->tsval = ctx->previous->tsval;
 		q->ip_id = ctx->previous->ip_id;
+	} else if (!is_late(a) && !is_synack(e)) {
+		q->stamp_ns = e->stamp_ns;
+	} else {
+		q->skip_unsent = true;
 	}
 }
 

@@ -123,6 +123,7 @@ static uint32_t count_attempt(struct correlate *c, const struct attempt *a, cons
 		.timeout = ev->type == RTX_TYPE_RTO || ev->type == RTX_TYPE_ZERO_WINDOW,
 		.sk_drops = e->sk_drops,
 		.copy.sent_ns = a->begin_ns,
+		.copy.stamp_ns = a->exit.stamp_ns,
 		.copy.tsval = a->hop_count ? a->hop[0].tc.c.tsval : 0,
 		.copy.ip_id = a->hop_count ? a->hop[0].tc.c.ip_id : 0,
 		.copy.stolen = ev->outcome == RTX_OUTCOME_STOLEN,

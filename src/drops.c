@@ -139,6 +139,39 @@ static bool is_drivers(const struct place *p)
 	       !strncmp(p->text.symbol, "tun_", 4) || !strncmp(p->text.symbol, "veth_", 5);
 }
 
+static bool begins_with_any(const char *text, const char *const *prefixes, size_t count)
+{
+	for (size_t i = 0; i < count; i++)
+		if (!strncmp(text, prefixes[i], strlen(prefixes[i])))
+			return true;
+	return false;
+}
+
+/*
+ * Most drops inside the sending call are its failure: netfilter (-EPERM), TC and full queues (NET_XMIT_DROP), no route. Not
+ * so where a queueing discipline drops on purpose (netem, or NET_XMIT_CN, which TCP takes for success), or drops another
+ * packet than the one that comes. What a discipline with classes makes of its leaf's answer is not known here.
+ */
+static enum evidence_unsent judge_unsent(const struct rec_drop *r, const struct place *place)
+{
+	static const char *const silent[] = { "netem", "fq_codel", "red", "sfb", "choke", "gred", "sfq", "cake", "hhf",
+					      "fq_pie", "dualpi2" };
+	static const char *const plain[] = { "noqueue", "pfifo", "bfifo", "tbf", "codel", "pie", "fq" };
+	static const char *const early[] = { "nf_", "nft_", "ipt_", "ip_", "ip6_", "__ip", "xfrm", "sk_filter",
+					     "__cgroup_bpf", "tcp_" };
+	char qdisc[sizeof(r->qdisc) + 1] = "";
+
+	if (!(r->bits & DROP_BIT_UNSENT))
+		return UNSENT_NOT;
+	memcpy(qdisc, r->qdisc, sizeof(r->qdisc));
+	if (!strncmp(place->text.reason, "NETFILTER", 9) || !strncmp(place->text.reason, "TC_", 3) ||
+	    begins_with_any(place->text.symbol, early, ARRAY_SIZE(early)) || !qdisc[0])
+		return UNSENT_FAILED;
+	if (begins_with_any(qdisc, silent, ARRAY_SIZE(silent)))
+		return UNSENT_SUCCEEDED;
+	return begins_with_any(qdisc, plain, ARRAY_SIZE(plain)) ? UNSENT_FAILED : UNSENT_UNCLEAR;
+}
+
 bool drops_take(struct drops *d, const struct rec_drop *r, struct ev_drop *ev)
 {
 	enum drop_source source = r->source < DROP_SOURCE_COUNT ? r->source : DROP_SOURCE_KFREE;
@@ -152,7 +185,7 @@ bool drops_take(struct drops *d, const struct rec_drop *r, struct ev_drop *ev)
 	id = places_id(d->places, r->location, r->reason, source);
 	place = places_get(d->places, id);
 	if (r->t.protocol == IPPROTO_NUMBER_TCP && source != DROP_SOURCE_RETRIES_EXCEEDED)
-		evidence_add(d->evidence, r, id, place->meaning->fate);
+		evidence_add(d->evidence, r, id, place->meaning->fate, judge_unsent(r, place));
 	if (is_drivers(place))
 		hostnet_note_drop(d->hostnet, r->netns, r->ifindex, r->h.ts_ns);
 	fill(d, r, place, ev);

@@ -22,13 +22,14 @@ enum { KEY_PACKET, KEY_NAT, KEY_NAT2, KEY_SEQ, KEY_COUNT };
 
 struct packet {
 	uint64_t ts_ns;
+	uint64_t stamp_ns;
 	uint64_t key[KEY_SEQ]; /* of its tuples, 0: none */
 	uint64_t end[2];       /* of its source and its destination */
 	uint32_t next[KEY_COUNT]; /* link to the next older one in the same bucket */
 	uint32_t seq, end_seq, ack, tsval, tsecr;
 	uint32_t place, netns, pid;
 	uint16_t ip_id;
-	uint8_t tcp_flags, fate, sacks;
+	uint8_t tcp_flags, fate, sacks, unsent;
 	struct rec_sack_block sack[REBPF_SACK_BLOCKS];
 	char ifname[REBPF_IFNAME_LEN];
 };
@@ -157,7 +158,8 @@ static void chain(struct evidence *e, struct packet *p, unsigned int which, uint
 	*bucket = e->newest | which << NUMBER_BITS;
 }
 
-void evidence_add(struct evidence *e, const struct rec_drop *d, uint32_t place, enum drop_fate fate)
+void evidence_add(struct evidence *e, const struct rec_drop *d, uint32_t place, enum drop_fate fate,
+		  enum evidence_unsent unsent)
 {
 	struct packet *p;
 
@@ -172,7 +174,7 @@ void evidence_add(struct evidence *e, const struct rec_drop *d, uint32_t place, 
 	*p = (struct packet){
 		.ts_ns = d->h.ts_ns, .seq = d->seq, .end_seq = d->end_seq, .ack = d->ack, .tsval = d->tsval,
 		.tsecr = d->tsecr, .place = place, .netns = d->netns, .pid = d->owner.tgid, .ip_id = d->ip_id,
-		.tcp_flags = d->tcp_flags, .fate = (uint8_t)fate,
+		.tcp_flags = d->tcp_flags, .fate = (uint8_t)fate, .unsent = (uint8_t)unsent, .stamp_ns = d->stamp_ns,
 		.sacks = d->sacks < REBPF_SACK_BLOCKS ? d->sacks : REBPF_SACK_BLOCKS,
 	};
 	memcpy(p->sack, d->sack, sizeof(p->sack));
@@ -224,9 +226,16 @@ static bool ts_within(const struct evidence_query *q, uint32_t ts)
 	return q->has_ts && ts && ts - (q->ts_from - TS_SLACK) <= q->ts_until - q->ts_from + 2 * TS_SLACK;
 }
 
-/* A copy older than the previous one, freed late: its time stamp value, or else its IP id, says so. */
+/*
+ * A copy older than the previous one: freed late, or sent in vain before. Its departure time, time stamp value, or else
+ * its IP id, says so.
+ */
 static bool is_older_copy(const struct evidence_query *q, const struct packet *p, bool same_tuple)
 {
+	if (q->stamp_ns && p->stamp_ns)
+		return q->stamp_ns != p->stamp_ns;
+	if (q->skip_unsent && p->unsent == UNSENT_FAILED)
+		return true;
 	if (q->tsval && p->tsval)
 		return seq_before(p->tsval + TS_SLACK, q->tsval);
 	/* GSO numbers the segments of one buffer on from its id. */
@@ -252,6 +261,10 @@ static void judge_copy(struct search *s, const struct packet *p, bool nat)
 {
 	bool first = covers(p, s->q->seq);
 
+	if (s->q->skip_unsent && p->unsent == UNSENT_UNCLEAR && p->fate == DROP_FATE_LOST) {
+		s->a->unclear |= first;
+		return;
+	}
 	switch ((enum drop_fate)p->fate) {
 	case DROP_FATE_LOST:
 		if (first)

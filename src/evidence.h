@@ -17,8 +17,15 @@ struct evidence;
 struct evidence *evidence_new(uint32_t max);
 void evidence_free(struct evidence *e);
 
+/*
+ * What TCP heard of a drop inside the call that first sent the segment (DROP_BIT_UNSENT): an error, and it keeps the
+ * segment; success, as of netem's loss, and it will have to retransmit.
+ */
+enum evidence_unsent { UNSENT_NOT, UNSENT_FAILED, UNSENT_SUCCEEDED, UNSENT_UNCLEAR };
+
 /* @place: of places.h; @fate: what it means for the bytes. */
-void evidence_add(struct evidence *e, const struct rec_drop *d, uint32_t place, enum drop_fate fate);
+void evidence_add(struct evidence *e, const struct rec_drop *d, uint32_t place, enum drop_fate fate,
+		  enum evidence_unsent unsent);
 
 /*
  * The segment that was retransmitted, and which copies count.
@@ -29,14 +36,17 @@ void evidence_add(struct evidence *e, const struct rec_drop *d, uint32_t place, 
  * @from_ns, @until_ns: drops of then.
  * @ts_from, @ts_until: time stamp values of copies of then, if @has_ts.
  * @any_addresses: its packets may have been translated out of rebpf's sight.
- * @tsval, @ip_id: of the previous copy, where an older one may still be dropped late; 0: not known.
+ * @stamp_ns, @tsval, @ip_id: of the previous copy, where another one may be dropped too; 0: not known.
+ * @skip_unsent: a drop inside the call that first sent the segment does not count where that call failed: the original is
+ *               a later one.
  */
 struct evidence_query {
 	struct rec_tuple t;
 	uint32_t seq, end_seq;
 	uint32_t ack_seq, snd_nxt;
 	uint64_t from_ns, until_ns;
-	bool has_ts, any_addresses;
+	bool has_ts, any_addresses, skip_unsent;
+	uint64_t stamp_ns;
 	uint32_t ts_from, ts_until;
 	uint32_t tsval;
 	uint16_t ip_id;

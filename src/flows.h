@@ -34,6 +34,7 @@ void flows_free(struct flows *f);
  */
 struct flows_copy {
 	uint64_t sent_ns;
+	uint64_t stamp_ns; /* its departure time, 0: not known */
 	uint32_t tsval;
 	uint16_t ip_id;
 	bool stolen, failed;

@@ -25,7 +25,7 @@ REASONS = {
                "OFO_QUEUE_PRUNE", "SOCKET_BACKLOG", "TCP_LISTEN_OVERFLOW", "TCP_REQQ_FULL"},
 }
 FUNCTIONS = {
-    "nf_out": r"nf_hook", "nf_in": r"nf_hook", "forward": r"nf_hook", "bridge": r"nf_hook|br_nf_",
+    "nf_out": r"nft?_", "nf_in": r"nft?_", "forward": r"nft?_", "bridge": r"nft?_|br_nf_",
     "tc": r"__dev_queue_xmit|sch_handle_egress|tc_run|tcf_",
     "qdisc": r"tbf_|fifo_|qdisc_|kfree_skb_list|__dev_queue_xmit|__dev_xmit_skb|tcf_",
     "netem": r"netem_|qdisc_|kfree_skb_list|__dev_queue_xmit|__dev_xmit_skb|tcf_",
