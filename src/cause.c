@@ -7,6 +7,8 @@
 
 #define ERRNO_BUSY 16 /* EBUSY of the recording kernel; the same on every architecture we build for */
 
+#define STATE_SYN_SENT 2 /* include/net/tcp_states.h */
+
 /* A queue that held the previous copy until after the attempt, and was empty so soon afterwards, with the new one gone
  * too: not in this host. */
 #define QUEUE_SLACK_NS (20 * NSEC_PER_MSEC)
@@ -45,7 +47,29 @@ static uint64_t original_not_before(const struct attempt *a)
 	return delivered_us * 1000 > e->born_ns ? delivered_us * 1000 : e->born_ns;
 }
 
-static struct window find_window(const struct attempt *a, const struct cause_context *ctx, uint32_t attempt)
+/*
+ * An upper bound of it, 0: none but the attempt itself. Early, its stamp. Late, by the timer that runs out: the
+ * retransmission timer runs for icsk_rto from the transmission of the queue's head at least (tcp_rearm_rto), and is
+ * doubled, if at all, after the call; a loss probe for two round trips from the last transmission.
+ */
+static uint64_t original_not_after(const struct attempt *a, enum rtx_type type)
+{
+	const struct rec_rtx_entry *e = &a->entry;
+	uint64_t ran_us = 0;
+
+	if (is_synack(e))
+		return e->delivered_us * 1000;
+	if (!is_late(a))
+		return e->stamp_ns;
+	if (type == RTX_TYPE_RTO || type == RTX_TYPE_SYN)
+		ran_us = e->rto_us / 2;
+	else if (type == RTX_TYPE_TLP)
+		ran_us = e->srtt_us;
+	return ran_us ? a->begin_ns - ran_us * 1000 : 0;
+}
+
+static struct window find_window(const struct attempt *a, const struct cause_context *ctx, uint32_t attempt,
+				 enum rtx_type type)
 {
 	struct window w = {};
 
@@ -58,8 +82,7 @@ static struct window find_window(const struct attempt *a, const struct cause_con
 		return w;
 	w.from_ns = original_not_before(a);
 	w.known = w.from_ns;
-	if (!is_late(a) && !is_synack(&a->entry))
-		w.until_ns = a->entry.stamp_ns;
+	w.until_ns = original_not_after(a, type);
 	return w;
 }
 
@@ -82,25 +105,33 @@ static void set_ts_window(struct evidence_query *q, const struct attempt *a)
 	if (c && (uint32_t)(ts_clock(a->begin_ns, 1000, e->tsoffset) - c->tsval) + 100000 < 200000)
 		unit_ns = 1000;
 	q->has_ts = true;
+	q->ts_second = (uint32_t)(NSEC_PER_SEC / unit_ns);
 	q->ts_from = ts_clock(q->from_ns, unit_ns, e->tsoffset);
 	q->ts_until = ts_clock(a->begin_ns, unit_ns, e->tsoffset);
+}
+
+static struct rec_tuple tuple_of(const struct rec_flow *f)
+{
+	struct rec_tuple t = { .sport = f->lport, .dport = f->rport, .ip_version = f->ip_version };
+
+	memcpy(t.saddr, f->laddr, sizeof(t.saddr));
+	memcpy(t.daddr, f->raddr, sizeof(t.daddr));
+	return t;
 }
 
 static void make_query(struct evidence_query *q, const struct attempt *a, const struct cause_context *ctx,
 		       const struct window *w)
 {
 	const struct rec_rtx_entry *e = &a->entry;
-	const struct rec_flow *f = &e->flow;
 
 	memset(q, 0, sizeof(*q));
-	memcpy(q->t.saddr, f->laddr, sizeof(q->t.saddr));
-	memcpy(q->t.daddr, f->raddr, sizeof(q->t.daddr));
-	q->t.sport = f->lport;
-	q->t.dport = f->rport;
-	q->t.ip_version = f->ip_version;
+	q->t = tuple_of(&e->flow);
 	q->seq = a->exit.seq;
 	q->end_seq = a->exit.end_seq;
 	q->ack_seq = e->rcv_nxt;
+	q->is_first = !ctx->previous;
+	q->is_synack = is_synack(e);
+	q->is_syn = e->flow.state == STATE_SYN_SENT;
 	q->snd_nxt = seq_before(e->snd_nxt, a->exit.end_seq) ? a->exit.end_seq : e->snd_nxt;
 	/* Not known: then what rebpf has seen is too late for a proof of absence, but what is there may be the one. */
 	q->from_ns = w->known ? w->from_ns : ctx->armed_ns;
@@ -240,7 +271,7 @@ static enum cause_why why_unknown(const struct attempt *a, const struct cause_co
 
 void cause_decide(const struct attempt *a, const struct cause_context *ctx, struct ev_retransmit *ev)
 {
-	struct window w = find_window(a, ctx, ev->attempt);
+	struct window w = find_window(a, ctx, ev->attempt, ev->type);
 	struct evidence_answer answer;
 	struct evidence_query q;
 
@@ -263,4 +294,17 @@ void cause_decide(const struct attempt *a, const struct cause_context *ctx, stru
 	}
 	ev->cause_why = why_unknown(a, ctx, &w, &answer, ev->attempt);
 	ev->cause = ev->cause_why == CAUSE_WHY_NONE ? RTX_CAUSE_NETWORK : RTX_CAUSE_UNKNOWN;
+}
+
+void cause_find_own_drop(const struct attempt *a, const struct evidence *evidence, const struct places *places,
+			 struct ev_drop_place *place)
+{
+	struct rec_tuple t = tuple_of(&a->entry.flow);
+	struct evidence_drop d;
+
+	if (!a->exit.stamp_ns ||
+	    !evidence_find_copy(evidence, &t, a->exit.stamp_ns, a->begin_ns, a->exit.h.ts_ns, &d))
+		return;
+	*place = places_get(places, d.place)->text;
+	memcpy(place->ifname, d.ifname, sizeof(place->ifname));
 }

@@ -27,4 +27,11 @@ struct cause_context {
 /* Fills ev->cause, cause_why and cause_drop; ev->attempt and what describes the segment must be there. */
 void cause_decide(const struct attempt *a, const struct cause_context *ctx, struct ev_retransmit *ev);
 
+/*
+ * Where no hook had the attempt's copy in sight (no slot was open yet): its drop is among all others. Fills *place if the
+ * departure time says so.
+ */
+void cause_find_own_drop(const struct attempt *a, const struct evidence *evidence, const struct places *places,
+			 struct ev_drop_place *place);
+
 #endif

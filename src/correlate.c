@@ -17,6 +17,7 @@
 #include "util.h"
 
 #define SURVEY_WAIT_NS NSEC_PER_SEC
+#define CALL_MAX_NS (100 * NSEC_PER_MSEC) /* no call takes so long: the clock that stamped it was another */
 #define MAX_EVIDENCE 65536
 #define OPEN_MAX_NS (10 * NSEC_PER_SEC) /* an attempt takes microseconds: its end was lost */
 #define MAX_MISSED 16                   /* namespaces a tick; the others get their turn at the next */
@@ -240,6 +241,8 @@ static void emit(struct correlate *c, struct attempt *a)
 	ev->ret = a->exit.ret;
 	ev->outcome = attempt_outcome(a, &ctx);
 	attempt_tc(a, &ctx, ev);
+	if (ev->outcome == RTX_OUTCOME_DROPPED && !ev->drop.known)
+		cause_find_own_drop(a, c->evidence, c->places, &ev->drop);
 	ev->attempt = count_attempt(c, a, ev);
 	if (ev->type == RTX_TYPE_PMTU)
 		ev->type = refine_pmtu(flows_loss(c->flows, a->entry.high_seq));
@@ -354,10 +357,16 @@ static void keep_own_copies(struct attempt *a)
 	a->drop_count = drops;
 }
 
-/* With neither a hop nor a drop of its own copy, an attempt seen late begins where it ends. */
+/*
+ * An attempt seen late, with neither a hop nor a drop of its own copy, begins where it ends, or when its copy departed,
+ * if that is not in the future (pacing).
+ */
 static void set_begin(struct attempt *a)
 {
 	a->begin_ns = a->entry.h.ts_ns;
+	if ((a->entry.bits & RTX_BIT_LATE) && a->exit.reached == RTX_REACHED && a->exit.stamp_ns &&
+	    a->exit.stamp_ns < a->begin_ns && a->begin_ns - a->exit.stamp_ns < CALL_MAX_NS)
+		a->begin_ns = a->exit.stamp_ns;
 	if (a->hop_count && a->hop[0].tc.h.ts_ns < a->begin_ns)
 		a->begin_ns = a->hop[0].tc.h.ts_ns;
 	if (a->drop_count && a->drop[0].h.ts_ns < a->begin_ns)

@@ -135,7 +135,7 @@ static void fill(struct drops *d, const struct rec_drop *r, const struct place *
 /* A driver counts what it drops among the device's errors. */
 static bool is_drivers(const struct place *p)
 {
-	return p->meaning->fate == DROP_FATE_DRIVER || !strcmp(p->text.reason, "FULL_RING") ||
+	return p->fate == DROP_FATE_DRIVER || !strcmp(p->text.reason, "FULL_RING") ||
 	       !strncmp(p->text.symbol, "tun_", 4) || !strncmp(p->text.symbol, "veth_", 5);
 }
 
@@ -185,7 +185,7 @@ bool drops_take(struct drops *d, const struct rec_drop *r, struct ev_drop *ev)
 	id = places_id(d->places, r->location, r->reason, source);
 	place = places_get(d->places, id);
 	if (r->t.protocol == IPPROTO_NUMBER_TCP && source != DROP_SOURCE_RETRIES_EXCEEDED)
-		evidence_add(d->evidence, r, id, place->meaning->fate, judge_unsent(r, place));
+		evidence_add(d->evidence, r, id, place->fate, judge_unsent(r, place));
 	if (is_drivers(place))
 		hostnet_note_drop(d->hostnet, r->netns, r->ifindex, r->h.ts_ns);
 	fill(d, r, place, ev);

@@ -100,6 +100,7 @@ enum drop_fate {
 	DROP_FATE_LOST,
 	DROP_FATE_DELIVERED, /* freed after TCP had processed it */
 	DROP_FATE_COPY,      /* a clone for somebody else */
+	DROP_FATE_OUTSIDE,   /* outside the receiver's window: beyond it (lost), or an old duplicate (delivered) */
 	DROP_FATE_DRIVER,    /* by a driver, which may have sent it before */
 };
 

@@ -7,6 +7,7 @@
 
 #include "util.h"
 
+#define FLAG_SYN 0x02
 #define FLAG_ACK 0x10
 #define MAX_STEPS 65536 /* of one walk; beyond, the answer is "forgotten" */
 #define NUMBER_BITS 30
@@ -17,7 +18,9 @@
 #define SEQ_SHIFT 16    /* of the index by sequence number: a buffer is no longer than two of its steps */
 /* A time stamp value is older than its copy's departure by rounding, and by the clock that the socket has cached. */
 #define TS_SLACK 4
+#define ECHO_MAX_SEC 60
 
+/* KEY_SEQ: its first byte; of a SYN-ACK, what it acknowledges. */
 enum { KEY_PACKET, KEY_NAT, KEY_NAT2, KEY_SEQ, KEY_COUNT };
 
 struct packet {
@@ -118,6 +121,21 @@ static uint64_t key_of_seq(uint32_t step)
 	return step & (UINT32_MAX >> SEQ_SHIFT);
 }
 
+static bool is_synack(const struct packet *p)
+{
+	return (p->tcp_flags & (FLAG_SYN | FLAG_ACK)) == (FLAG_SYN | FLAG_ACK);
+}
+
+static uint64_t key_of_synack(uint32_t ack)
+{
+	return (uint64_t)ack << 32;
+}
+
+static uint64_t seq_key_of(const struct packet *p)
+{
+	return is_synack(p) ? key_of_synack(p->ack) : key_of_seq(p->seq >> SEQ_SHIFT);
+}
+
 static uint32_t *bucket_of(const struct evidence *e, uint64_t key)
 {
 	return &e->bucket[mix(e->seed, key) >> 32 & (e->bucket_count - 1)];
@@ -190,7 +208,7 @@ void evidence_add(struct evidence *e, const struct rec_drop *d, uint32_t place, 
 		if (p->key[i])
 			chain(e, p, i, p->key[i]);
 	}
-	chain(e, p, KEY_SEQ, key_of_seq(d->seq >> SEQ_SHIFT));
+	chain(e, p, KEY_SEQ, seq_key_of(p));
 }
 
 /* ---- asking ---- */
@@ -224,6 +242,15 @@ static void found(struct evidence_drop *out, const struct packet *p, bool nat)
 static bool ts_within(const struct evidence_query *q, uint32_t ts)
 {
 	return q->has_ts && ts && ts - (q->ts_from - TS_SLACK) <= q->ts_until - q->ts_from + 2 * TS_SLACK;
+}
+
+/*
+ * The time stamp that an acknowledgement echoes is the last that came in order (RFC 7323, 4.3): that of an earlier segment,
+ * if there is a hole. The sequence numbers are right already: here it is enough that it is the flow's clock.
+ */
+static bool echo_within(const struct evidence_query *q, uint32_t ts)
+{
+	return q->has_ts && ts && q->ts_until + TS_SLACK - ts <= q->ts_until - q->ts_from + q->ts_second * ECHO_MAX_SEC;
 }
 
 /*
@@ -274,6 +301,15 @@ static void judge_copy(struct search *s, const struct packet *p, bool nat)
 	case DROP_FATE_DELIVERED:
 		s->a->delivered |= first;
 		break;
+	case DROP_FATE_OUTSIDE:
+		/* What was sent only once cannot have arrived before: it lay beyond the window. */
+		if (s->q->is_first && first)
+			found(&s->a->lost, p, nat);
+		if (s->q->is_first)
+			note_span(s, p);
+		else
+			s->a->unclear |= first;
+		break;
 	case DROP_FATE_UNCLEAR:
 		s->a->unclear |= first;
 		break;
@@ -305,6 +341,7 @@ static void judge_ack(struct search *s, const struct packet *p, bool nat)
 		found(&s->a->ack_lost, p, nat);
 		break;
 	case DROP_FATE_UNCLEAR:
+	case DROP_FATE_OUTSIDE:
 		s->a->unclear = true;
 		break;
 	case DROP_FATE_DRIVER:
@@ -357,7 +394,7 @@ static void look_at_foreign(struct search *s, const struct packet *p, bool forwa
 	}
 	if (!acknowledges(q, p) || p->fate == DROP_FATE_DELIVERED)
 		return;
-	if (ts_within(q, p->tsecr))
+	if (echo_within(q, p->tsecr))
 		judge_ack(s, p, true);
 	else if (!q->has_ts || !p->tsecr)
 		s->a->nat |= shares_end(s, p, false);
@@ -391,7 +428,7 @@ static void walk(struct search *s, uint64_t key, bool by_seq, enum walk how)
 
 	while ((p = follow(s->e, link)) && p->ts_ns + SKEW_NS >= s->q->from_ns) {
 		unsigned int which = link >> NUMBER_BITS;
-		uint64_t its_key = which == KEY_SEQ ? key_of_seq(p->seq >> SEQ_SHIFT) : p->key[which];
+		uint64_t its_key = which == KEY_SEQ ? seq_key_of(p) : p->key[which];
 
 		if (++steps > MAX_STEPS) {
 			s->a->forgotten = true;
@@ -442,11 +479,33 @@ void evidence_ask(const struct evidence *e, const struct evidence_query *q, stru
 							   e->forgotten_ns[flow_bucket_of(s.local, s.remote)]);
 	walk(&s, s.forward, false, WALK_FORWARD);
 	walk(&s, s.backward, false, WALK_BACKWARD);
-	if (!a->lost.found)
-		for (uint32_t i = 0; i < 2; i++)
-			walk(&s, key_of_seq((q->seq >> SEQ_SHIFT) - i), true, WALK_FOREIGN);
-	if (!a->lost.found && !a->ack_lost.found)
-		for (uint32_t i = 0; i < 2; i++)
-			walk(&s, key_of_seq((q->ack_seq >> SEQ_SHIFT) - i), true, WALK_FOREIGN_BACK);
+	if (!a->lost.found && q->is_synack)
+		walk(&s, key_of_synack(q->ack_seq), true, WALK_FOREIGN);
+	for (uint32_t i = 0; i < 2 && !a->lost.found; i++)
+		walk(&s, key_of_seq((q->seq >> SEQ_SHIFT) - i), true, WALK_FOREIGN);
+	if (!a->lost.found && !a->ack_lost.found && q->is_syn)
+		walk(&s, key_of_synack(q->end_seq), true, WALK_FOREIGN_BACK);
+	/* What the peer has sent may be ahead of what has come. */
+	for (uint32_t i = 0; i < 4 && !q->is_syn && !a->lost.found && !a->ack_lost.found; i++)
+		walk(&s, key_of_seq((q->ack_seq >> SEQ_SHIFT) + 2 - i), true, WALK_FOREIGN_BACK);
 	a->covered = total_covered(&s);
+}
+
+bool evidence_find_copy(const struct evidence *e, const struct rec_tuple *t, uint64_t stamp_ns, uint64_t from_ns,
+			uint64_t until_ns, struct evidence_drop *out)
+{
+	uint64_t key = key_of_tuple(e, t);
+	uint32_t link = *bucket_of(e, key);
+	const struct packet *p;
+
+	memset(out, 0, sizeof(*out));
+	for (unsigned int steps = 0; (p = follow(e, link)) && p->ts_ns + SKEW_NS >= from_ns && steps < MAX_STEPS; steps++) {
+		unsigned int which = link >> NUMBER_BITS;
+
+		if (which == KEY_PACKET && p->key[which] == key && p->stamp_ns == stamp_ns && p->ts_ns >= from_ns &&
+		    p->ts_ns <= until_ns)
+			found(out, p, false);
+		link = p->next[which];
+	}
+	return out->found;
 }

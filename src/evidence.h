@@ -31,6 +31,8 @@ void evidence_add(struct evidence *e, const struct rec_drop *d, uint32_t place, 
  * The segment that was retransmitted, and which copies count.
  * @t:          the socket's ends, local first.
  * @seq, @end_seq: what was retransmitted. The verdict is about the byte at @seq.
+ * @is_first:   nothing of it was retransmitted before. @is_syn: the peer's sequence numbers are not known
+ *              yet. @is_synack: it answers them.
  * @ack_seq:    what the peer's packets start at, as far as the socket knows (tcp_sock.rcv_nxt).
  * @snd_nxt:    nothing beyond was ever sent.
  * @from_ns, @until_ns: drops of then.
@@ -45,9 +47,10 @@ struct evidence_query {
 	uint32_t seq, end_seq;
 	uint32_t ack_seq, snd_nxt;
 	uint64_t from_ns, until_ns;
-	bool has_ts, any_addresses, skip_unsent;
+	bool has_ts, any_addresses, skip_unsent, is_first, is_syn, is_synack;
 	uint64_t stamp_ns;
 	uint32_t ts_from, ts_until;
+	uint32_t ts_second; /* ticks of the time stamp clock in a second */
 	uint32_t tsval;
 	uint16_t ip_id;
 };
@@ -78,6 +81,10 @@ struct evidence_answer {
 };
 
 void evidence_ask(const struct evidence *e, const struct evidence_query *q, struct evidence_answer *a);
+
+/* The copy with this departure time, if it was dropped between the two times. */
+bool evidence_find_copy(const struct evidence *e, const struct rec_tuple *t, uint64_t stamp_ns, uint64_t from_ns,
+			uint64_t until_ns, struct evidence_drop *out);
 
 /* How many packets it knows now. */
 uint32_t evidence_size(const struct evidence *e);

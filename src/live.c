@@ -21,7 +21,9 @@
 #define TICK_MS 100
 #define DRAIN_BUDGET 4096            /* records of one ring before timers and signals get their turn */
 #define HINT_AFTER_NS (10 * NSEC_PER_SEC)
-#define SURVEY_EVERY_NS (50 * NSEC_PER_MSEC) /* while there are retransmissions */
+/* While there are retransmissions: after each, but not sooner than so, and than so many times what the last one took. */
+#define SURVEY_MIN_NS (2 * NSEC_PER_MSEC)
+#define SURVEY_SHARE 20
 #define SURVEY_FULL_NS NSEC_PER_SEC          /* the same, with everything */
 #define SURVEY_IDLE_NS (10 * NSEC_PER_SEC)   /* with everything, while there are none */
 #define SKEW_NS NSEC_PER_MSEC        /* records of several CPUs may be so much out of order */
@@ -45,7 +47,8 @@ struct live {
 	uint64_t lost[RING_COUNT];
 	uint64_t read_ns[RING_COUNT]; /* the newest record read */
 	uint64_t drained_ns;          /* the rings have been read up to here */
-	uint64_t surveyed_ns, surveyed_full_ns;
+	uint64_t surveyed_ns, surveyed_full_ns, survey_pause_ns;
+	int survey_timer;
 	bool survey_wanted, survey_full_wanted;
 	uint32_t known_netns[KNOWN_NETNS]; /* of retransmitting sockets */
 	uint64_t armed_ns, rate_at_ns, rate_produced, rate_drops, skipped_runs;
@@ -127,7 +130,15 @@ static void note_netns(struct live *l, uint32_t netns)
 
 static bool is_survey_due(const struct live *l)
 {
-	return l->survey && l->survey_wanted && clock_mono_ns() - l->surveyed_ns >= SURVEY_EVERY_NS;
+	return l->survey && l->survey_wanted && clock_mono_ns() - l->surveyed_ns >= l->survey_pause_ns;
+}
+
+static void survey_done(struct live *l, uint64_t began_ns)
+{
+	uint64_t took_ns = clock_mono_ns() - began_ns;
+
+	l->surveyed_ns = began_ns;
+	l->survey_pause_ns = took_ns * SURVEY_SHARE > SURVEY_MIN_NS ? took_ns * SURVEY_SHARE : SURVEY_MIN_NS;
 }
 
 /* An attempt is judged by what a survey after it says: what waits in queues, and what devices lost. */
@@ -138,14 +149,17 @@ static void survey_if_wanted(struct live *l)
 	if (!is_survey_due(l))
 		return;
 	l->survey_wanted = false;
-	l->surveyed_ns = now_ns;
 	if (!l->survey_full_wanted && now_ns - l->surveyed_full_ns < SURVEY_FULL_NS) {
 		survey_light(l->survey, now_ns);
+		survey_done(l, now_ns);
 		return;
 	}
 	l->survey_full_wanted = false;
-	l->surveyed_full_ns = now_ns;
 	survey_full(l->survey, now_ns);
+	/* It takes several times as long as a light one, which may follow soon. */
+	l->surveyed_full_ns = clock_mono_ns();
+	l->surveyed_ns = now_ns;
+	l->survey_pause_ns = SURVEY_MIN_NS;
 }
 
 /* ---- the rings ---- */
@@ -242,6 +256,8 @@ static void on_wake(void *ctx)
 	__sync_synchronize();
 	for (int r = 0; r < RING_COUNT; r++)
 		empty &= !l->ring[r] || ring_is_empty(l->ring[r]);
+	if (l->survey && l->survey_wanted)
+		loop_timer_set(l->loop, l->survey_timer, l->survey_pause_ns);
 	/* What is left is not finished by its producer, or more than our turn: the next tick, or the fd, comes soon. */
 	if (!empty)
 		log_trace("rings are not empty");
@@ -337,6 +353,9 @@ static int add_sources(struct live *l)
 			err = loop_on_readable(l->loop, probes_ring_fd(l->probes, (enum record_ring)r), on_wake, l);
 	if (!err && l->egress && egress_fd(l->egress) >= 0)
 		err = loop_on_readable(l->loop, egress_fd(l->egress), on_interfaces, l);
+	l->survey_timer = loop_timer(l->loop, on_wake, l);
+	if (!err && l->survey_timer < 0)
+		err = l->survey_timer;
 	if (!err)
 		err = loop_every(l->loop, TICK_MS * NSEC_PER_MSEC, on_tick, l);
 	if (!err)

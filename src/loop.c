@@ -52,11 +52,16 @@ void loop_free(struct loop *l)
 	free(l);
 }
 
+static struct timeval to_timeval(uint64_t ns)
+{
+	return (struct timeval){ .tv_sec = (time_t)(ns / NSEC_PER_SEC),
+				 .tv_usec = (suseconds_t)(ns % NSEC_PER_SEC / 1000) };
+}
+
 /* @fd: descriptor or signal, -1 for a timer. @delay_ns: 0 for none. */
 static int add(struct loop *l, int fd, short what, uint64_t delay_ns, loop_fn *fn, void *ctx)
 {
-	struct timeval tv = { .tv_sec = (time_t)(delay_ns / NSEC_PER_SEC),
-			      .tv_usec = (suseconds_t)(delay_ns % NSEC_PER_SEC / 1000) };
+	struct timeval tv = to_timeval(delay_ns);
 	struct source *s = &l->source[l->count];
 
 	if (l->count == MAX_SOURCES)
@@ -87,6 +92,24 @@ int loop_every(struct loop *l, uint64_t interval_ns, loop_fn *fn, void *ctx)
 int loop_after(struct loop *l, uint64_t delay_ns, loop_fn *fn, void *ctx)
 {
 	return add(l, -1, 0, delay_ns, fn, ctx);
+}
+
+int loop_timer(struct loop *l, loop_fn *fn, void *ctx)
+{
+	struct source *s = &l->source[l->count];
+
+	if (l->count == MAX_SOURCES)
+		return -ENOSPC;
+	*s = (struct source){ .fn = fn, .ctx = ctx };
+	s->event = event_new(l->base, -1, 0, dispatch, s);
+	return s->event ? (int)l->count++ : -ENOMEM;
+}
+
+void loop_timer_set(struct loop *l, int timer, uint64_t delay_ns)
+{
+	struct timeval tv = to_timeval(delay_ns);
+
+	event_add(l->source[timer].event, &tv);
 }
 
 int loop_run(struct loop *l)

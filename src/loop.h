@@ -18,6 +18,9 @@ int loop_on_readable(struct loop *l, int fd, loop_fn *fn, void *ctx); /* level-t
 int loop_on_signal(struct loop *l, int signal, loop_fn *fn, void *ctx);
 int loop_every(struct loop *l, uint64_t interval_ns, loop_fn *fn, void *ctx);
 int loop_after(struct loop *l, uint64_t delay_ns, loop_fn *fn, void *ctx); /* once */
+/* A timer that is set later, again and again: its number (not negative). */
+int loop_timer(struct loop *l, loop_fn *fn, void *ctx);
+void loop_timer_set(struct loop *l, int timer, uint64_t delay_ns);
 
 /* Until loop_stop. 0 or negative errno. */
 int loop_run(struct loop *l);

@@ -142,6 +142,8 @@ static const char *fate_text(enum drop_fate f)
 		return "delivered: freed after TCP had processed it, or had the same already";
 	case DROP_FATE_COPY:
 		return "copy: made for somebody else; the packet itself is not affected";
+	case DROP_FATE_OUTSIDE:
+		return "outside the window: lost if it lay beyond, delivered if it was an old duplicate";
 	case DROP_FATE_DRIVER:
 		return "driver: may have been sent or delivered before it was freed";
 	default:

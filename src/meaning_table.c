@@ -118,7 +118,7 @@ static const struct drop_meaning rows[] = {
 	  "nstat -az TcpExtListenOverflows; ss -tln (Recv-Q, Send-Q); sysctl net.core.somaxconn; accept faster"),
 	R("TCP_OLD_SEQUENCE", EXPECTED, DELIVERED, "all of it before the receive window: a duplicate or a keepalive",
 	  "nstat -az TcpExtTCPACKSkippedSeq; lost or late ACKs towards the peer"),
-	R("TCP_INVALID_SEQUENCE", BAD, UNCLEAR,
+	R("TCP_INVALID_SEQUENCE", BAD, OUTSIDE,
 	  "outside the receive window; up to 6.1 also duplicates and keepalives",
 	  "ss -tnmi; nstat -az TcpExtTCPACKSkippedSeq; a middlebox that changes sequence numbers?"),
 	R("TCP_INVALID_END_SEQUENCE", BAD, LOST, "ends beyond the receive window that was offered",

@@ -198,6 +198,14 @@ bool names_has_reason(const struct names *n, uint32_t reason)
 	return table_find(&n->reasons, reason);
 }
 
+bool names_has_reason_named(const struct names *n, const char *name)
+{
+	for (uint32_t i = 0; i < n->reasons.count; i++)
+		if (!strcmp(((struct reason_entry *)entry_at(&n->reasons, i))->name, name))
+			return true;
+	return false;
+}
+
 void names_fill(const struct names *n, uint64_t location, uint32_t reason, struct ev_drop_place *p)
 {
 	const struct symbol_entry *s = table_find(&n->symbols, location);

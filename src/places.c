@@ -77,6 +77,10 @@ static void judge(const struct places *p, struct entry *e)
 		names_fill(p->names, e->location, e->reason, text);
 	e->place.meaning = meaning_of(text->reason, text->symbol, text->module);
 	text->class = e->place.meaning->class;
+	e->place.fate = e->place.meaning->fate;
+	/* From 6.3 the reason TCP_OLD_SEQUENCE takes the old duplicates away from TCP_INVALID_SEQUENCE (tcp_sequence). */
+	if (e->place.fate == DROP_FATE_OUTSIDE && names_has_reason_named(p->names, "TCP_OLD_SEQUENCE"))
+		e->place.fate = DROP_FATE_LOST;
 	e->judged = true;
 }
 

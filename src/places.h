@@ -14,6 +14,7 @@ struct places;
 struct place {
 	struct ev_drop_place text; /* ifname empty */
 	const struct drop_meaning *meaning;
+	enum drop_fate fate; /* on this kernel */
 };
 
 struct places *places_new(const struct names *names); /* NULL: no memory */
