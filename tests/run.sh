@@ -89,7 +89,7 @@ run_vm() {
 		while [ "$(jobs -rp | wc -l)" -ge "${REBPF_VM_JOBS:-2}" ]; do wait -n; done
 		(
 			REBPF_TEST_SLOW=${REBPF_TEST_SLOW:-4}
-			tests/vm/guest.sh -m 1536 -t "${REBPF_VM_TIMEOUT:-1200}" $dir/"$suite" -- \
+			tests/vm/guest.sh -m 1536 -t "${REBPF_VM_TIMEOUT:-1800}" $dir/"$suite" -- \
 				env REBPF_TEST_SLOW="$REBPF_TEST_SLOW" tests/pytest.sh tests/e2e \
 				> "$logs/vm-$suite.log" 2>&1
 			echo $? > "$logs/vm-$suite.rc"
@@ -99,6 +99,7 @@ run_vm() {
 	for suite in $suites; do
 		[ -e "$logs/vm-$suite.rc" ] || continue
 		echo "== vm: $suite ($(cat $dir/"$suite"/release))"
+		sed -n '/^truth .*place/,/^rebpf: lost/p' "$logs/vm-$suite.log"
 		tail -n 40 "$logs/vm-$suite.log"
 		count_pytest "$logs/vm-$suite.log" "$(cat "$logs/vm-$suite.rc")"
 	done

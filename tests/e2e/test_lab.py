@@ -14,7 +14,7 @@ import pytest
 
 import wire
 from lab import BLOCK, SLOW, SO_RCVBUFFORCE, reset, start_connect, wait_until
-from tracer import TOP, check_truth, counted_segs, has_reasons, need_failures
+from tracer import TOP, counted_segs, has_reasons, mode
 from truth import Matrix, Truth, score
 
 FACTOR = float(os.environ.get("REBPF_LAB_FACTOR", "1"))
@@ -192,7 +192,8 @@ def scenario(name, topology, version, flows, traffic, waves=1, **how):
 
 
 # Different ways: two that start at once, a SYN and a SYN-ACK sent again after a second each, then do not cross at one end.
-DELAY = (int(2000 * SLOW), int(6000 * SLOW))
+# The longer, the fewer retransmissions come from an emulated machine's slowness.
+DELAY = (3000, 9000) if SLOW == 1 else (15000, 45000)
 BULK = upload(5 << 20)
 QDISC = 24 / SLOW ** 2 if SLOW > 1 else 24  # Mbit/s
 MIXED = dict(losses={"nf_out_ab": 5, "wire_ab": 2, "nf_in_ab": 1, "nf_out_ba": 2, "wire_ba": 2, "nf_in_ba": 2})
@@ -200,8 +201,19 @@ EVERYWHERE = dict(losses={"nf_out_ab": 1, "bridge_ab": 1, "forward_ab": 1, "wire
                           "wire_ba": 1, "forward_ba": 1, "bridge_ba": 1, "nf_in_ba": 1})
 
 
+def variants(version):
+    """Where an emulated machine need not do both versions."""
+    yield scenario("qdisc_ab", "direct" if version == 4 else "routed", version, 50, BULK,
+                   losses={"qdisc_ab": QDISC, "wire_ab": 3})
+    yield scenario("bridge_ab", "bridged", version, 50, BULK, losses={"bridge_ab": 2, "bridge_ba": 4})
+    yield scenario("spike", "direct", version, 50, BULK, spike=(1, 1, 350))
+    yield scenario("ask", "routed", version, 50, ask(10), losses=dict(MIXED["losses"], nf_out_ab=1, nf_out_ba=1))
+    yield scenario("socket", "direct" if version == 4 else "routed", version, 20, full(1 << 20),
+                   losses={"socket_ab": 0, "wire_ab": 1})
+
+
 def scenarios():
-    single = {4: ("nf_out_ab", "tc_ab", "wire_ab", "nf_in_ab"), 6: ("wire_ab", "nf_in_ab", "tc_ab")}
+    single = {4: ("nf_out_ab", "tc_ab", "wire_ab", "nf_in_ab"), 6: ("wire_ab", "nf_in_ab", "tc_ab") if SLOW == 1 else ()}
     for version, places in single.items():
         for place in places:
             # A first copy that could not be sent is no retransmission when it is sent: something else must lose it first.
@@ -211,21 +223,19 @@ def scenarios():
     yield scenario("nf_in_ab", "routed", 6, 1, upload(2 << 20), losses={"nf_in_ab": 3})
     yield scenario("nf_out_ab", "routed", 4, 1, upload(2 << 20), losses={"nf_out_ab": 15, "forward_ab": 4})
     for version in (4, 6):
-        yield scenario("qdisc_ab", "direct" if version == 4 else "routed", version, 50, BULK, losses={"qdisc_ab": QDISC, "wire_ab": 3})
+        if version == 4 or SLOW == 1:
+            yield from variants(version)
         yield scenario("forward_ab", "routed", version, 50, BULK, losses={"forward_ab": 4})
-        yield scenario("bridge_ab", "bridged", version, 50, BULK, losses={"bridge_ab": 2, "bridge_ba": 4})
         yield scenario("mixed", "direct", version, 50, BULK, **MIXED)
         yield scenario("mixed", "routed", version, 50, BULK, **MIXED)
         yield scenario("everywhere", "bridged", version, 50, BULK, **EVERYWHERE)
         yield scenario("nat", "nat", version, 50, BULK, losses=dict(MIXED["losses"], forward_ab=1, forward_ba=2))
-        yield scenario("spike", "direct", version, 50, BULK, spike=(1, 1, 350))
-        yield scenario("ask", "routed", version, 50, ask(10), **MIXED)
         yield scenario("short", "direct" if version == 4 else "routed", version, 30, short, waves=3, **MIXED)
-        yield scenario("socket", "direct" if version == 4 else "routed", version, 20, full(1 << 20),
-                       losses={"socket_ab": 0, "wire_ab": 1})
     yield scenario("acks", "direct", 4, 50, ask(10), losses={"nf_out_ba": 4, "nf_in_ba": 4, "wire_ba": 4})
     yield scenario("acks_tc", "direct", 6, 50, ask(10), losses={"tc_ba": 5})
     yield scenario("spike", "routed", 4, 50, ask(10), spike=(0.5, 0.5, 350), losses={"nf_in_ab": 1, "forward_ba": 2})
+    yield scenario("acks_qdisc", "routed", 4, 50, BULK, losses={"qdisc_ba": 0.6 / SLOW, "wire_ab": 1})
+    yield scenario("queue", "direct", 4, 20, upload(1 << 20), losses={"queue_ab": 2 / SLOW})
     yield scenario("download", "nat", 4, 50, download(5 << 20), **MIXED)
     yield scenario("tso", "routed", 4, 50, BULK, tso=True, losses={"forward_ab": 2, "wire_ab": 1, "nf_in_ab": 1})
     yield scenario("mixed_tc", "direct", 4, 50, BULK, losses={"tc_ab": 5, "nf_out_ab": 5, "wire_ab": 3, "nf_in_ab": 2})
@@ -244,11 +254,32 @@ def orphans(ns):
     return ns.inside(read)
 
 
+def warm_up(net, ns, view):
+    """Where rebpf uses clsact, what is sent while it puts that on a device is lost: have that done before."""
+    if mode()["tc"] != "clsact":
+        return
+    family, address = (socket.AF_INET, "127.0.0.1") if net.version == 4 else (socket.AF_INET6, "::1")
+    rule = ns.drop("input", "iif lo tcp dport 5999 meta length > 120")
+    pair = [ns.socket(family), ns.socket(family)]
+    pair[0].bind((address, 5999))
+    pair[0].listen(1)
+    pair[1].connect((address, 5999))
+    pair[1].sendall(BLOCK[:500])
+    view.watched()
+    for sock in pair[::-1]:
+        reset(sock)
+    rule.remove()
+    view.wait_quiet()
+    view.restart()
+
+
 def run(one, watch):
     """Runs a scenario: (net, truth, events by side, the rise of the counters by side)."""
     net = wire.LabNet(one["topology"], one["version"], seed=SEED, delay_us=DELAY, **one["how"])
     try:
         views = {"a": watch(net.a), "b": watch(net.b)}
+        warm_up(net, net.a, views["a"])
+        warm_up(net, net.b, views["b"])
         net.start(120)
         client, server = one["traffic"](one["flows"])
         with net.a.counting() as rise_a, net.b.counting() as rise_b:
@@ -274,9 +305,23 @@ def run(one, watch):
         net.close()
 
 
-def segments(net, truth, way):
-    """What the truth says of TcpRetransSegs."""
-    return sum(not truth.failed_synack(way, rec, flow) for _, flow, rec, _, _ in truth.retransmissions(way))
+def segments(truth, way):
+    """What the truth says of TcpRetransSegs: at least, at most."""
+    sure = [sure for _, flow, rec, _, _, sure in truth.retransmissions(way) if not truth.failed_synack(way, rec, flow)]
+    return sum(sure), len(sure)
+
+
+def check_losses(net, truth, counted):
+    """Where the taps say that packets were lost, as many were dropped; and nowhere else."""
+    if SLOW > 1 or net.tso:
+        return
+    losses = truth.losses()
+    for way in ("ab", "ba"):
+        counted["wire_" + way] = net.report[way]["dropped"]
+    unclear = truth.resets + sum(n for place, n in losses.items() if place[0] == "?")
+    for place, number in counted.items():
+        assert abs(losses[place] - number) <= unclear, (place, counted, losses)
+    assert unclear <= truth.resets + 3 + 0.002 * sum(losses.values()), losses
 
 
 @pytest.mark.parametrize("one", scenarios())
@@ -295,10 +340,12 @@ def test_cause(one, watch):
     for way, side in (("ab", "a"), ("ba", "b")):
         assert net.report[way]["overflows"] == 0
         if not net.tso:
-            assert segments(net, truth, way) == rises[side]["TcpRetransSegs"], "taps and counters differ at " + side
+            least, most = segments(truth, way)
+            assert least <= rises[side]["TcpRetransSegs"] <= most, "taps and counters differ at " + side
         assert counted_segs(events[side]) == rises[side]["TcpRetransSegs"], "events and counters differ at " + side
+    check_losses(net, truth, counted)
     assert not unseen and not extra, (unseen[:3], extra[:3])
-    assert len(open_cases) <= max(2, 0.05 * len(cases)), matrix.text()
+    assert len(open_cases) <= (max(2, 0.05 * len(cases)) if SLOW == 1 else max(4, 0.1 * len(cases))), matrix.text()
     if TRUTH_ONLY:
         return
     text = matrix.text() + "\n" + "\n".join(str(case) for case in cases if case.result in ("wrong", "unknown"))[:6000]
@@ -322,14 +369,19 @@ def test_matrix():
 
 
 @pytest.fixture(scope="module", autouse=True)
-def show_matrix(request):
+def show_matrix(request, shared):
     """The matrix is shown in any case: it is what this file is for."""
     yield
     if not MATRIX.cases:
         return
-    text = "\n".join(["", *NOTES, "", MATRIX.text(), ""])
+    rebpf = shared.rebpf
+    shared.stop()
+    stats = rebpf.stats() if rebpf else {}
+    lost = "rebpf: lost %s, missed %s" % (stats.get("lost"), stats.get("missed"))
+    text = "\n".join(["", *NOTES, "", MATRIX.text(), lost, ""])
     os.makedirs(os.path.join(TOP, "build"), exist_ok=True)
-    with open(os.path.join(TOP, "build", "lab-matrix.txt"), "w", encoding="ascii") as file:
+    again = request.config.getoption("lf", False)
+    with open(os.path.join(TOP, "build", "lab-matrix.txt"), "a" if again else "w", encoding="ascii") as file:
         file.write(text)
     capture = request.config.pluginmanager.getplugin("capturemanager")
     with capture.global_and_fixture_disabled() if capture else contextlib.nullcontext():

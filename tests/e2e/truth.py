@@ -10,7 +10,7 @@ import bisect
 import collections
 import re
 
-from lab import SLOW
+from lab import SLOW, kernel
 from wire import ACK, DELAYED, DROPPED, FAILED, HELD, PLACES, RST, SYN, WIRE_AB, WIRE_BA, WIRE_OUT
 
 # Nearer to each other than this, two things that different threads do have no order.
@@ -19,13 +19,15 @@ MOMENT = int(0.7e6 * SLOW)
 REASONS = {
     "nf_out": {"NETFILTER_DROP"}, "nf_in": {"NETFILTER_DROP"}, "forward": {"NETFILTER_DROP"}, "bridge": {"NETFILTER_DROP"},
     "tc": {"TC_EGRESS"},
-    "qdisc": {"QDISC_DROP", "QDISC_OVERLIMIT", "QDISC_GENERIC", "QDISC_DROP_GENERIC"},
-    "netem": {"QDISC_DROP", "QDISC_GENERIC", "QDISC_DROP_GENERIC", "NETEM_LOSS"},
+    # By kernel: QDISC_DROP, QDISC_OVERLIMIT, or from 7.1 on QDISC's own, with or without that prefix.
+    "qdisc": {"QDISC_DROP", "QDISC_OVERLIMIT", "QDISC_GENERIC", "QDISC_DROP_GENERIC", "QDISC_DROP_OVERLIMIT", "GENERIC",
+              "OVERLIMIT"},
+    "netem": {"QDISC_DROP", "QDISC_GENERIC", "QDISC_DROP_GENERIC", "GENERIC"},
     "socket": {"SOCKET_RCVBUFF", "PROTO_MEM", "TCP_ZEROWINDOW", "TCP_OVERWINDOW", "TCP_OFO_DROP", "TCP_OFO_QUEUE_PRUNE",
-               "OFO_QUEUE_PRUNE", "SOCKET_BACKLOG", "TCP_INVALID_SEQUENCE", "TCP_INVALID_END_SEQUENCE", "TCP_LISTEN_OVERFLOW", "TCP_REQQ_FULL"},
+               "SOCKET_BACKLOG", "TCP_INVALID_SEQUENCE", "TCP_INVALID_END_SEQUENCE", "TCP_LISTEN_OVERFLOW", "TCP_REQQ_FULL"},
 }
 FUNCTIONS = {
-    "nf_out": r"nft?_", "nf_in": r"nft?_", "forward": r"nft?_", "bridge": r"nft?_|br_nf_",
+    "nf_out": r"nf_hook|nft_", "nf_in": r"nf_hook|nft_", "forward": r"nf_hook|nft_", "bridge": r"nf_hook|nft_|br_nf_",
     "tc": r"__dev_queue_xmit|sch_handle_egress|tc_run|tcf_",
     "qdisc": r"tbf_|fifo_|qdisc_|kfree_skb_list|__dev_queue_xmit|__dev_xmit_skb|tcf_",
     "netem": r"netem_|qdisc_|kfree_skb_list|__dev_queue_xmit|__dev_xmit_skb|tcf_",
@@ -79,7 +81,7 @@ class Truth:
         self.net, self.ports, self.tso = net, ports, net.tso
         self.flows = {"ab": collections.defaultdict(Flow), "ba": collections.defaultdict(Flow)}
         self.chains = {way: net.chain(way) for way in ("ab", "ba")}
-        self.broken = collections.Counter()
+        self.resets = 0
         ordered = [(rec.at, rec.tap, rec) for rec in records if rec.tap < WIRE_OUT]
         ordered += [(rec.out, WIRE_OUT, rec) for rec in records if rec.tap < WIRE_OUT and rec.out and rec.verdict != FAILED]
         ordered.sort(key=lambda one: (one[0], one[2].i))
@@ -95,6 +97,7 @@ class Truth:
             return
         flow = self.flows[way][(rec.sport, rec.dport)]
         if rec.flags & RST:
+            self.resets += rec.tap >= 16 and rec.tap & 15 == 0
             return
         if flow.base is None:
             flow.base = rec.seq
@@ -153,23 +156,41 @@ class Truth:
                     return "%s_%s" % (kind, way)
         return "?%s between %d and %d" % (name, before, after)
 
+    def losses(self):
+        """How many packets of all kinds were lost where: to be compared with the counters of what dropped them."""
+        found = collections.Counter()
+        for way, flows in self.flows.items():
+            for flow in flows.values():
+                for rec in flow.taps[self.chains[way][0]]:
+                    fate = self.fate(way, flow, rec, None if rec.lo == rec.hi or not self.tso else rec.lo)
+                    found[fate.place or ("?" + fate.why if fate.why else "arrived")] += 1
+        return found
+
     # -- retransmissions --
 
     def retransmissions(self, way):
-        """The sender's copies of what it had sent before: (flow key, flow, rec, the copies of its first byte, its index)."""
+        """The sender's copies of what it had sent before: (flow key, flow, rec, copies of its first byte, its index, sure).
+
+        Not sure is one where only the return code of an overfull qdisc tells whether TCP took its first copy as sent: from
+        6.19 on that may be success.
+        """
         found = []
         first = self.chains[way][0]
+        vague = "qdisc_" + way in self.net.losses and kernel() >= (6, 19)
         for key, flow in self.flows[way].items():
-            sent = None
+            sent = maybe = None
             for rec in flow.taps[first]:
                 if rec.hi == rec.lo:
                     continue
-                if sent is not None and rec.lo < sent:
+                sure = sent is not None and rec.lo < sent
+                if sure or (maybe is not None and rec.lo < maybe):
                     copies = flow.covering(first, rec.lo)
-                    found.append((key, flow, rec, copies, copies.index(rec)))
+                    found.append((key, flow, rec, copies, copies.index(rec), sure))
                 # What could not be sent, and was new, is new again when it is sent next.
                 if rec.flags & SYN or not self.failed(way, rec, flow):
                     sent = rec.hi if sent is None else max(sent, rec.hi)
+                elif vague:
+                    maybe = rec.hi if maybe is None else max(maybe, rec.hi)
         return found
 
     def failed(self, way, rec, flow):
@@ -233,26 +254,32 @@ class Truth:
             return Verdict("local", [fate.place])
         arrived = fate.reached[-1]
         if arrived.at > rec.at - MOMENT:
+            # No answer can have been back in time. One that was lost at that very moment leaves it open.
+            _, answers = self.answers(way, key, flow, byte, rec.at - 3 * MOMENT, rec.at + MOMENT)
+            if any((self.fate(back, reverse, one, None).place or "wire")[:4] != "wire" for one in answers):
+                return Verdict("undecidable", why="arriving")
             on_wire = fate.reached[self.chains[way].index(WIRE_OUT)]
-            if on_wire.out > rec.at + MOMENT:
-                return Verdict("network", ["spike_" + way if on_wire.verdict == DELAYED else "slow_" + way], also=on_host)
-            return Verdict("undecidable", why="arriving")
+            # What leaves the queue has what was refused meanwhile sent at once.
+            if on_wire.at > rec.at + MOMENT and any("%s_%s" % (kind, way) in self.net.losses for kind in ("queue", "qdisc")):
+                return Verdict("undecidable", why="still in a queue")
+            return Verdict("network", [self.late(way, fate)], also=on_host)
         if not [one for one in covering if one.i > arrived.i]:
             return self.judge_receiver(way, key, flow, rec, copies, index, arrived)
         if any(not f.place and not f.why and f.reached[-1].at < rec.at - MOMENT for _, f in fates):
             return Verdict("undecidable", why="acknowledged")
         if on_host:
             return Verdict("ack_local", on_host, row="ack:" + "+".join(sorted(set(on_host))))
-        if any(f.why or (f.place and f.place[0] == "?") for _, f in fates):
-            return Verdict("undecidable", why="acknowledgement's twins")
-        out = self.chains[back].index(WIRE_OUT)
-        for one, f in fates:
-            if f.place and f.place.startswith("wire"):
-                return Verdict("network", [f.place], row="ack:" + f.place)
-            if not f.place and f.reached[out].out > rec.at + MOMENT:
-                name = ("spike_" if f.reached[out].verdict == DELAYED else "slow_") + back
-                return Verdict("network", [name], row="ack:" + name)
-        return Verdict("undecidable", why="acknowledgement under way")
+        if any(f.why or (f.place and f.place[:4] != "wire") for _, f in fates):
+            return Verdict("undecidable", why="acknowledgement's fate")
+        # All of them met the wire only: lost there, or late.
+        lost = [f.place for _, f in fates if f.place]
+        place = lost[0] if lost else self.late(back, fates[0][1])
+        return Verdict("network", [place], row="ack:" + place)
+
+    def late(self, way, fate):
+        """What was not lost but came after the retransmission: held by the wire in a spike, or slower than TCP's patience."""
+        on_wire = fate.reached[self.chains[way].index(WIRE_OUT)]
+        return ("spike_" if on_wire.verdict == DELAYED else "slow_") + way
 
     def judge_receiver(self, way, key, flow, rec, copies, index, arrived):
         """It passed the receiver's last tap, and nothing acknowledged it before it was sent again."""
@@ -289,8 +316,7 @@ def place_matches(net, place, drop, has_reasons):
     kind, name = place[:-3], PLACES[place][1]
     if not drop or drop.get("netns") != net.ns[name].inode:
         return False
-    reason = (drop.get("reason") or "").replace("SKB_DROP_REASON_", "").replace("QDISC_DROP_REASON_", "")
-    if has_reasons and reason not in REASONS[kind]:
+    if has_reasons and drop.get("reason") not in REASONS[kind]:
         return False
     return bool(re.match(FUNCTIONS[kind], drop.get("location") or ""))
 
@@ -329,12 +355,13 @@ def score(scenario, net, truth, events, has_reasons):
                     cases.append(Case(scenario, verdict, event, *compare(net, verdict, event, has_reasons)))
                 continue
             left[(event["sport"], event["dport"], event["seq"])].append(event)
-        for key, flow, rec, copies, index in truth.retransmissions(way):
+        for key, flow, rec, copies, index, sure in truth.retransmissions(way):
             if truth.failed_synack(way, rec, flow):
                 continue
             found = left.get((*key, rec.seq))
             if not found:
-                unseen.append(rec)
+                if sure:
+                    unseen.append(rec)
                 continue
             verdict = truth.judge(way, key, flow, rec, copies, index)
             event = found.popleft()

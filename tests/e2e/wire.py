@@ -52,12 +52,11 @@ def tap(ns, point):
     return 16 * (NAMES.index(ns) + 1) + point
 
 
-# Place of loss -> (direction, namespace, the points before and after; None: elsewhere). Those behind POSTROUTING, and the
-# receiver's socket, need no namespace of their own in between.
+# Place of loss -> (direction, namespace; None: on no host).
 PLACES = {
     "nf_out_ab": ("ab", "a"), "tc_ab": ("ab", "a"), "qdisc_ab": ("ab", "a"), "netem_ab": ("ab", "a"),
-    "bridge_ab": ("ab", "r"), "forward_ab": ("ab", "g"), "wire_ab": ("ab", None), "nf_in_ab": ("ab", "b"),
-    "socket_ab": ("ab", "b"),
+    "queue_ab": ("ab", "a"), "bridge_ab": ("ab", "r"), "forward_ab": ("ab", "g"), "wire_ab": ("ab", None),
+    "nf_in_ab": ("ab", "b"), "socket_ab": ("ab", "b"),
     "nf_out_ba": ("ba", "b"), "tc_ba": ("ba", "b"), "qdisc_ba": ("ba", "b"), "netem_ba": ("ba", "b"),
     "wire_ba": ("ba", None), "forward_ba": ("ba", "g"), "bridge_ba": ("ba", "r"), "nf_in_ba": ("ba", "a"),
     "socket_ba": ("ba", "a"),
@@ -257,6 +256,10 @@ class LabNet:
                 # As much as percent Mbit/s, and a dozen packets of room.
                 self.ns[name].qdisc(self.dev[name], "tbf", "rate", "%dkbit" % round(percent * 1000), "burst", "6000",
                                     "limit", "18000")
+            elif kind == "queue":
+                # No loss, but a long wait on this host.
+                self.ns[name].qdisc(self.dev[name], "tbf", "rate", "%dkbit" % round(percent * 1000), "burst", "6000",
+                                    "limit", "2000000")
             elif kind == "netem":
                 self.ns[name].qdisc(self.dev[name], "netem", "loss", "%g%%" % percent, "limit", "10000")
 
