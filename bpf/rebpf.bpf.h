@@ -66,6 +66,20 @@ struct map_owners {
 	__type(value, struct rec_owner);
 };
 
+/* A socket as it last retransmitted. */
+struct retransmitter {
+	__u64 noted_ns;
+	__u32 dsack_dups; /* as last looked at */
+	__u32 undo_marker;
+};
+
+struct map_retransmitters {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, REBPF_MAX_RETRANSMITTERS);
+	__type(key, __u64); /* address of the socket */
+	__type(value, struct retransmitter);
+};
+
 struct map_drop_counts {
 	__uint(type, BPF_MAP_TYPE_PERCPU_HASH);
 	__uint(max_entries, REBPF_MAX_PLACES);
@@ -78,6 +92,7 @@ extern struct ring_drops ring_drops SEC(".maps");
 extern struct map_drop_counts drop_counts SEC(".maps");
 extern struct map_slots slots SEC(".maps");
 extern struct map_owners owners SEC(".maps");
+extern struct map_retransmitters retransmitters SEC(".maps");
 
 /* ---- emission ---- */
 

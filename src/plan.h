@@ -17,6 +17,10 @@
 	X(TC, tc, "what TC egress sees of a retransmission")                              \
 	X(QUEUED, queued, "whether a copy was handed to its device")                      \
 	X(DROP, drop, "why and where a copy was dropped")                                 \
+	X(OVERFLOW, overflow, "listen queues that overflow")                              \
+	X(RETRIES, retries, "connections given up")                                       \
+	X(DSACK, dsack, "DSACK: retransmissions that arrived twice")                      \
+	X(UNDO, undo, "time-outs and recoveries that turned out unnecessary")             \
 	X(CONNECT, connect, "owner of a connecting or listening socket")                  \
 	X(ACCEPT, accept, "owner of an accepted socket")                                  \
 	X(RECEIVE, receive, "owner of a receiving socket")                                \
