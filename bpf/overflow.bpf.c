@@ -21,7 +21,9 @@ static __always_inline void count_synthetic(enum drop_source source, __u32 len)
 
 	if (known) {
 		__sync_fetch_and_add(&known->packets, 1);
-		__sync_fetch_and_add(&known->bytes, len);
+		/* verifier: an addition of a constant 0 would become an atomic OR, which 5.8-5.11 do not know. */
+		if (len)
+			__sync_fetch_and_add(&known->bytes, len);
 	} else {
 		bpf_map_update_elem(&drop_counts, &key, &first, BPF_NOEXIST);
 	}
