@@ -100,62 +100,189 @@ static __always_inline void overflow_emit(enum drop_source source, struct sk_buf
 	emit_submit(d);
 }
 
-/* A SYN for which there is no request yet: both tests are the first that tcp_conn_request() does. */
-static __always_inline int syn_enter(struct sock *sk, struct sk_buff *skb)
+/*
+ * Exact whatever other CPUs accept and receive meanwhile: a call that comes back without having passed its tests was
+ * refused by them. What comes right after the tests is, in tcp_conn_request(), security_inet_conn_request(); in
+ * tcp_v4/v6_syn_recv_sock(), tcp_create_openreq_child(). A fast open passes both. All in softirq, which does not nest.
+ */
+enum passed_what { PASSED_SYN, PASSED_ACK, PASSED_COUNT };
+
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, PASSED_COUNT);
+	__type(key, __u32);
+	__type(value, __u64); /* address of the buffer that passed last; 0: its call is over */
+} passed SEC(".maps");
+
+static __always_inline int passed_note(__u32 what, __u64 skb)
 {
-	if (reqq_is_full(sk))
+	__u64 *last = bpf_map_lookup_elem(&passed, &what);
+
+	if (last)
+		*last = skb;
+	return 0;
+}
+
+static __always_inline bool passed_end(__u32 what, __u64 skb)
+{
+	__u64 *last = bpf_map_lookup_elem(&passed, &what);
+
+	if (!last || *last != skb)
+		return false;
+	*last = 0;
+	return true;
+}
+
+static __always_inline int syn_leave(struct sock *sk, struct sk_buff *skb)
+{
+	struct net *net = BPF_CORE_READ(sk, __sk_common.skc_net.net);
+
+	if (passed_end(PASSED_SYN, (__u64)skb))
+		return 0;
+	/* Which of the two, the queues tell as they are now; with SYN cookies it is always the accept queue. */
+	if (!BPF_CORE_READ_BITFIELD_PROBED(net, ipv4.sysctl_tcp_syncookies) &&
+	    (reqq_is_full(sk) || !acceptq_is_full(sk)))
 		overflow_emit(DROP_SOURCE_REQQ_FULL, skb, sk);
-	else if (acceptq_is_full(sk))
+	else
 		overflow_emit(DROP_SOURCE_LISTEN_OVERFLOW, skb, sk);
 	return 0;
+}
+
+/* tcp_v6_syn_recv_sock() passes a v4-mapped one on to the other; its own may also fail for want of a route. */
+static __always_inline int ack_leave(struct sock *sk, struct sk_buff *skb, bool v6)
+{
+	if (v6 && BPF_CORE_READ(skb, protocol) == bpf_htons(ETH_P_IP))
+		return 0;
+	if (!passed_end(PASSED_ACK, (__u64)skb) && (!v6 || acceptq_is_full(sk)))
+		overflow_emit(DROP_SOURCE_LISTEN_OVERFLOW, skb, sk);
+	return 0;
+}
+
+SEC("?fentry/security_inet_conn_request")
+int rebpf_syn_pass(__u64 *ctx)
+{
+	return passed_note(PASSED_SYN, ctx[1]);
+}
+
+SEC("?fentry/tcp_create_openreq_child")
+int rebpf_ack_pass(__u64 *ctx)
+{
+	return passed_note(PASSED_ACK, ctx[2]);
+}
+
+SEC("?fexit/tcp_conn_request")
+int rebpf_syn_out(__u64 *ctx)
+{
+	return syn_leave((void *)ctx[2], (void *)ctx[3]);
+}
+
+SEC("?fexit/tcp_v4_syn_recv_sock")
+int rebpf_ack4_out(__u64 *ctx)
+{
+	return ack_leave((void *)ctx[0], (void *)ctx[1], false);
+}
+
+SEC("?fexit/tcp_v6_syn_recv_sock")
+int rebpf_ack6_out(__u64 *ctx)
+{
+	return ack_leave((void *)ctx[0], (void *)ctx[1], true);
 }
 
 /*
- * The ACK that completes a handshake, of a request or of a SYN cookie: the first test of tcp_v4_syn_recv_sock(), and of
- * tcp_v6_syn_recv_sock() unless it passes a v4-mapped one on to the former.
+ * The last two have a seventh argument in newer kernels, also of the older series; trampolines on x86 take so many since
+ * 6.6 (473e3150e30a). A return probe sees no arguments: the stack pointer names the call, see retransmit.bpf.c.
  */
-static __always_inline int ack_enter(struct sock *sk, struct sk_buff *skb, bool v6)
+struct listen_call {
+	__u64 sk;
+	__u64 skb;
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 1024);
+	__type(key, __u64);
+	__type(value, struct listen_call);
+} listen_calls SEC(".maps");
+
+#if defined(__TARGET_ARCH_x86)
+#define LISTEN_CALL_AT_RETURN(ctx) (PT_REGS_SP(ctx) - 8)
+#else
+#define LISTEN_CALL_AT_RETURN(ctx) PT_REGS_SP(ctx)
+#endif
+
+static __always_inline int call_enter(struct pt_regs *ctx, __u64 sk, __u64 skb)
 {
-	if (acceptq_is_full(sk) && !(v6 && BPF_CORE_READ(skb, protocol) == bpf_htons(ETH_P_IP)))
-		overflow_emit(DROP_SOURCE_LISTEN_OVERFLOW, skb, sk);
+	struct listen_call c = { .sk = sk, .skb = skb };
+	__u64 key = PT_REGS_SP(ctx);
+
+	bpf_map_update_elem(&listen_calls, &key, &c, BPF_ANY);
 	return 0;
 }
 
-SEC("?fentry/tcp_conn_request")
-int rebpf_syn_in(__u64 *ctx)
+static __always_inline bool call_leave(struct pt_regs *ctx, struct listen_call *c)
 {
-	return syn_enter((void *)ctx[2], (void *)ctx[3]);
+	__u64 key = LISTEN_CALL_AT_RETURN(ctx);
+	struct listen_call *known = bpf_map_lookup_elem(&listen_calls, &key);
+
+	if (!known)
+		return false;
+	*c = *known;
+	bpf_map_delete_elem(&listen_calls, &key);
+	return true;
 }
 
-SEC("?fentry/tcp_v4_syn_recv_sock")
-int rebpf_ack4_in(__u64 *ctx)
+SEC("?kprobe/security_inet_conn_request")
+int rebpf_syn_kpass(struct pt_regs *ctx)
 {
-	return ack_enter((void *)ctx[0], (void *)ctx[1], false);
+	return passed_note(PASSED_SYN, PT_REGS_PARM2(ctx));
 }
 
-SEC("?fentry/tcp_v6_syn_recv_sock")
-int rebpf_ack6_in(__u64 *ctx)
+SEC("?kprobe/tcp_create_openreq_child")
+int rebpf_ack_kpass(struct pt_regs *ctx)
 {
-	return ack_enter((void *)ctx[0], (void *)ctx[1], true);
+	return passed_note(PASSED_ACK, PT_REGS_PARM3(ctx));
 }
 
-/* The last two have seven arguments in newer kernels, which trampolines take since 6.6 on x86 (473e3150e30a). */
 SEC("?kprobe/tcp_conn_request")
 int rebpf_syn_kin(struct pt_regs *ctx)
 {
-	return syn_enter((void *)PT_REGS_PARM3(ctx), (void *)PT_REGS_PARM4(ctx));
+	return call_enter(ctx, PT_REGS_PARM3(ctx), PT_REGS_PARM4(ctx));
+}
+
+SEC("?kretprobe/tcp_conn_request")
+int rebpf_syn_kout(struct pt_regs *ctx)
+{
+	struct listen_call c;
+
+	return call_leave(ctx, &c) ? syn_leave((void *)c.sk, (void *)c.skb) : 0;
 }
 
 SEC("?kprobe/tcp_v4_syn_recv_sock")
 int rebpf_ack4_kin(struct pt_regs *ctx)
 {
-	return ack_enter((void *)PT_REGS_PARM1(ctx), (void *)PT_REGS_PARM2(ctx), false);
+	return call_enter(ctx, PT_REGS_PARM1(ctx), PT_REGS_PARM2(ctx));
+}
+
+SEC("?kretprobe/tcp_v4_syn_recv_sock")
+int rebpf_ack4_kout(struct pt_regs *ctx)
+{
+	struct listen_call c;
+
+	return call_leave(ctx, &c) ? ack_leave((void *)c.sk, (void *)c.skb, false) : 0;
 }
 
 SEC("?kprobe/tcp_v6_syn_recv_sock")
 int rebpf_ack6_kin(struct pt_regs *ctx)
 {
-	return ack_enter((void *)PT_REGS_PARM1(ctx), (void *)PT_REGS_PARM2(ctx), true);
+	return call_enter(ctx, PT_REGS_PARM1(ctx), PT_REGS_PARM2(ctx));
+}
+
+SEC("?kretprobe/tcp_v6_syn_recv_sock")
+int rebpf_ack6_kout(struct pt_regs *ctx)
+{
+	struct listen_call c;
+
+	return call_leave(ctx, &c) ? ack_leave((void *)c.sk, (void *)c.skb, true) : 0;
 }
 
 /* ---- listen queues, without trampolines: what the kernel is about to decide, from what it decides by ---- */

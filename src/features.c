@@ -145,6 +145,8 @@ static void read_btf(struct features *f, const struct btf *btf)
 	f->has[FEATURE_FN_DIRECT] = function_params(btf, "__tcp_retransmit_skb") == 3;
 	f->has[FEATURE_FN_RTX_SYNACK] = function_params(btf, "tcp_rtx_synack") == 2;
 	f->has[FEATURE_FN_LISTEN] = function_params(btf, "tcp_conn_request") == 4 &&
+				    function_params(btf, "security_inet_conn_request") == 3 &&
+				    function_params(btf, "tcp_create_openreq_child") == 3 &&
 				    function_params(btf, "tcp_v4_syn_recv_sock") >= 6 &&
 				    function_params(btf, "tcp_v6_syn_recv_sock") >= 6;
 	f->has[FEATURE_FN_SACKTAG] = function_params(btf, "tcp_sacktag_write_queue") == 4;

@@ -95,14 +95,15 @@ static const struct candidate candidates[] = {
 	},
 	{
 		.role = ROLE_OVERFLOW,
-		.name = "fentry",
-		.programs = { "rebpf_syn_in", "rebpf_ack4_in", "rebpf_ack6_in" },
+		.name = "fexit",
+		.programs = { "rebpf_syn_pass", "rebpf_ack_pass", "rebpf_syn_out", "rebpf_ack4_out", "rebpf_ack6_out" },
 		.needs = { FEATURE_TRAMPOLINE, FEATURE_FN_LISTEN, FEATURE_FN_LISTEN_ARGS, END },
 	},
 	{
 		.role = ROLE_OVERFLOW,
 		.name = "kprobe",
-		.programs = { "rebpf_syn_kin", "rebpf_ack4_kin", "rebpf_ack6_kin" },
+		.programs = { "rebpf_syn_kpass", "rebpf_ack_kpass", "rebpf_syn_kin", "rebpf_syn_kout", "rebpf_ack4_kin",
+			      "rebpf_ack4_kout", "rebpf_ack6_kin", "rebpf_ack6_kout" },
 		.needs = { FEATURE_KPROBE, FEATURE_FN_LISTEN, END },
 	},
 	{

@@ -34,7 +34,7 @@ enum role {
 	ROLE_COUNT
 };
 
-#define CANDIDATE_MAX_PROGRAMS 4
+#define CANDIDATE_MAX_PROGRAMS 8
 #define CANDIDATE_MAX_NEEDS 4
 
 /*

@@ -88,7 +88,7 @@ static struct features kernel_6_18_locked(void)
 }
 
 /* What stands between drop and connect in a plan with trampolines, and without. */
-#define SIGNS " overflow=fentry retries=tracepoint dsack=fexit undo=fentry"
+#define SIGNS " overflow=fexit retries=tracepoint dsack=fexit undo=fentry"
 #define SIGNS_LOCKED " overflow=cgroup retries=tracepoint dsack=iterator undo=tracepoint"
 
 /* ---- plans as text: "attempt=fexit synack=fexit ..." ---- */
@@ -334,7 +334,7 @@ static void test_print(void **state)
 		"queued: tracepoint  (whether a copy was handed to its device)\n"
 		"drop: tracepoint-reason  (why and where a copy was dropped)\n"
 		"overflow: cgroup  (listen queues that overflow)\n"
-		"    not fentry: the kernel refuses BPF trampolines (fentry/fexit)\n"
+		"    not fexit: the kernel refuses BPF trampolines (fentry/fexit)\n"
 		"    not kprobe: the kernel has no kprobes\n"
 		"    not seen: nothing, but it is foretold as the packet arrives: accept() or a wrong SYN cookie may prove it wrong\n"
 		"retries: tracepoint  (connections given up)\n"
