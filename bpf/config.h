@@ -17,6 +17,8 @@
 #define REBPF_MAX_SLOTS 8192
 #define REBPF_MAX_OWNERS 65536
 #define REBPF_MAX_BORN 65536
+#define REBPF_MAX_RETRANSMITTERS 8192
+#define REBPF_SPURIOUS_NS 60000000000ULL /* so long after its last retransmission a socket is watched for signs that it was not needed */
 #define REBPF_HEARTBEAT_NS 5000000000ULL /* a classifier does nothing once user space is silent for so long */
 
 /* Which option a rule came from: a flow passes if it matches one rule of each list that has any. */
@@ -54,7 +56,8 @@ struct config {
 	__u8 drop_stack;      /* take a stack of every drop */
 	__u8 all_protocols;   /* records of drops of other protocols than TCP, too */
 	__u8 nat_possible;    /* a packet may carry translated addresses: without connection tracking any may be wanted */
-	__u8 zero[7];
+	__u8 note_retransmitters; /* something looks for needless retransmissions (spurious.bpf.c) */
+	__u8 zero[6];
 	__u32 tick_us;       /* of a jiffy */
 	__u32 addr_rules;
 	__u32 port_rules;
@@ -91,6 +94,7 @@ struct drop_count {
  * @in_flight: open slots; the gate of the packet path while no retransmission is under way.
  * @asleep:    the consumer sleeps: the next record must wake it.
  * @heartbeat_ns: CLOCK_MONOTONIC when user space was last alive.
+ * @retransmitted_ns: CLOCK_MONOTONIC of the latest retransmission, if they are noted.
  */
 struct shared {
 	__s64 in_flight;
@@ -98,7 +102,8 @@ struct shared {
 	__u32 asleep;
 	__u32 pad1;
 	__u64 heartbeat_ns;
-	__u64 pad2[6];
+	__u64 retransmitted_ns;
+	__u64 pad2[5];
 	__u64 lost_bucket[RING_COUNT][REBPF_FLOW_BUCKETS + 1]; /* the last one: may be of any flow */
 	struct cpu_counts cpu[REBPF_MAX_CPUS];
 };

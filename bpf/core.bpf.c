@@ -11,5 +11,6 @@ struct map_drop_counts drop_counts SEC(".maps");
 struct map_slots slots SEC(".maps");
 struct map_owners owners SEC(".maps");
 struct map_born born SEC(".maps");
+struct map_retransmitters retransmitters SEC(".maps");
 
 char LICENSE[] SEC("license") = "Dual MIT/GPL";

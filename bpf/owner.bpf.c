@@ -5,6 +5,7 @@
  * socket as rebpf starts.
  */
 #include "rebpf.bpf.h"
+#include "spurious.bpf.h"
 
 #define PF_KTHREAD 0x00200000 /* include/linux/sched.h */
 
@@ -80,6 +81,7 @@ int rebpf_forget(__u64 *ctx)
 {
 	__u64 key = ctx[0];
 
+	spurious_end((void *)ctx[0]);
 	bpf_map_delete_elem(&owners, &key);
 	bpf_map_delete_elem(&born, &key);
 	slot_close(key);

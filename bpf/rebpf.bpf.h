@@ -74,6 +74,20 @@ struct map_born {
 	__type(value, __u64);
 };
 
+/* A socket as it last retransmitted. */
+struct retransmitter {
+	__u64 noted_ns;
+	__u32 dsack_dups; /* as last looked at */
+	__u32 undo_marker;
+};
+
+struct map_retransmitters {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, REBPF_MAX_RETRANSMITTERS);
+	__type(key, __u64); /* address of the socket */
+	__type(value, struct retransmitter);
+};
+
 struct map_drop_counts {
 	__uint(type, BPF_MAP_TYPE_PERCPU_HASH);
 	__uint(max_entries, REBPF_MAX_PLACES);
@@ -87,6 +101,7 @@ extern struct map_drop_counts drop_counts SEC(".maps");
 extern struct map_slots slots SEC(".maps");
 extern struct map_owners owners SEC(".maps");
 extern struct map_born born SEC(".maps");
+extern struct map_retransmitters retransmitters SEC(".maps");
 
 /* ---- emission ---- */
 

@@ -6,6 +6,7 @@
  *   without:  [TC QUEUED DROP]* (recognised by themselves) ENTRY|LATE EXIT at the tracepoint or sockops
  */
 #include "rebpf.bpf.h"
+#include "spurious.bpf.h"
 
 /* ---- reading ---- */
 
@@ -91,6 +92,7 @@ static __always_inline bool entry_emit(struct sock *sk, struct sk_buff *skb, enu
 
 	if (!flow_read_ends(&flow, &sk->__sk_common) || !flow_wanted(&flow))
 		return false;
+	spurious_note(sk);
 	e = EMIT_CONTROL(rec_rtx_entry, REC_RTX_ENTRY, (__u64)sk);
 	if (!e)
 		return true;

@@ -7,8 +7,8 @@
 #include "util.h"
 
 #define IPPROTO_NUMBER_TCP 6
-#define RECENT 64 /* of rebpf's own drops, whose buffers are freed a few microseconds later */
-#define RECENT_NS (10 * NSEC_PER_MSEC)
+#define RECENT 64 /* of rebpf's own drops, whose buffers are freed a few microseconds later (an emulated machine: 13 ms) */
+#define RECENT_NS (50 * NSEC_PER_MSEC)
 
 struct recent {
 	uint64_t skb, ts_ns;

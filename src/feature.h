@@ -19,6 +19,10 @@
 	X(FN_RETRANSMIT, "tcp_retransmit_skb is not a traceable function of this kernel")              \
 	X(FN_DIRECT, "__tcp_retransmit_skb is not a traceable function of this kernel")                \
 	X(FN_RTX_SYNACK, "tcp_rtx_synack is not a traceable function of this kernel")                  \
+	X(FN_LISTEN, "tcp_conn_request or what it calls is not traceable on this kernel")    \
+	X(FN_LISTEN_ARGS, "tcp_v4_syn_recv_sock has more arguments than its trampolines take (Linux 6.6)") \
+	X(FN_SACKTAG, "tcp_sacktag_write_queue is not a traceable function of this kernel")            \
+	X(FN_UNDO, "tcp_undo_cwnd_reduction is not a traceable function of this kernel")               \
 	X(TP_RETRANSMIT, "no tracepoint tcp:tcp_retransmit_skb")                                       \
 	X(TP_RETRANSMIT_ERR, "its tracepoint has no err argument (Linux 6.17)")                        \
 	X(TP_SYNACK, "no tracepoint tcp:tcp_retransmit_synack")                                        \
@@ -29,9 +33,11 @@
 	X(TP_SET_STATE, "no tracepoint sock:inet_sock_set_state")                                      \
 	X(TP_RCV_SPACE, "no tracepoint tcp:tcp_rcv_space_adjust")                                      \
 	X(TP_DESTROY_SOCK, "no tracepoint tcp:tcp_destroy_sock")                                       \
+	X(TP_CONG_STATE, "no tracepoint tcp:tcp_cong_state_set (Linux 5.19)")                          \
 	X(ACCEPT_4_ARGS, "inet_csk_accept does not have the four arguments of kernels before 6.10")    \
 	X(ACCEPT_2_ARGS, "inet_csk_accept does not have the two arguments of 6.10")                    \
 	X(ITER_TASK_FILE, "no task_file iterator (Linux 5.8)")                                         \
+	X(ITER_MAP_ELEM, "no bpf_map_elem iterator (Linux 5.9)")                                       \
 	X(TCX, "no tcx (Linux 6.6)")                                                                   \
 	X(CGROUP2, "no cgroup2 file system is mounted")
 

@@ -89,15 +89,15 @@ static bool enumerator_exists(const struct btf *btf, const char *enum_name, cons
 	return false;
 }
 
-/* Loads and attaches the smallest fentry program there is: some kernels have the BTF and refuse the rest. */
-static bool trampoline_works(const struct btf *btf)
+/* Loads and attaches the smallest fentry program there is: some kernels have the BTF and refuse the rest, or refuse some. */
+static bool trampoline_works(const struct btf *btf, const char *function)
 {
 	const struct bpf_insn insns[] = {
 		{ .code = BPF_ALU64 | BPF_MOV | BPF_K, .dst_reg = BPF_REG_0, .imm = 0 },
 		{ .code = BPF_JMP | BPF_EXIT },
 	};
 	LIBBPF_OPTS(bpf_prog_load_opts, opts, .expected_attach_type = BPF_TRACE_FENTRY);
-	int id = btf__find_by_name_kind(btf, "tcp_retransmit_skb", BTF_KIND_FUNC);
+	int id = btf__find_by_name_kind(btf, function, BTF_KIND_FUNC);
 	int prog, link;
 
 	if (id < 0)
@@ -144,6 +144,13 @@ static void read_btf(struct features *f, const struct btf *btf)
 	f->has[FEATURE_FN_RETRANSMIT] = function_params(btf, "tcp_retransmit_skb") == 3;
 	f->has[FEATURE_FN_DIRECT] = function_params(btf, "__tcp_retransmit_skb") == 3;
 	f->has[FEATURE_FN_RTX_SYNACK] = function_params(btf, "tcp_rtx_synack") == 2;
+	f->has[FEATURE_FN_LISTEN] = function_params(btf, "tcp_conn_request") == 4 &&
+				    function_params(btf, "security_inet_conn_request") == 3 &&
+				    function_params(btf, "tcp_create_openreq_child") == 3 &&
+				    function_params(btf, "tcp_v4_syn_recv_sock") >= 6 &&
+				    function_params(btf, "tcp_v6_syn_recv_sock") >= 6;
+	f->has[FEATURE_FN_SACKTAG] = function_params(btf, "tcp_sacktag_write_queue") == 4;
+	f->has[FEATURE_FN_UNDO] = function_params(btf, "tcp_undo_cwnd_reduction") == 2;
 	f->has[FEATURE_TP_RETRANSMIT] = tracepoint_args(btf, "tcp_retransmit_skb") >= 2;
 	f->has[FEATURE_TP_RETRANSMIT_ERR] = tracepoint_arg_is(btf, "tcp_retransmit_skb", 2, "int");
 	f->has[FEATURE_TP_SYNACK] = tracepoint_args(btf, "tcp_retransmit_synack") >= 2;
@@ -154,10 +161,13 @@ static void read_btf(struct features *f, const struct btf *btf)
 	f->has[FEATURE_TP_SET_STATE] = tracepoint_args(btf, "inet_sock_set_state") >= 3;
 	f->has[FEATURE_TP_RCV_SPACE] = tracepoint_args(btf, "tcp_rcv_space_adjust") >= 1;
 	f->has[FEATURE_TP_DESTROY_SOCK] = tracepoint_args(btf, "tcp_destroy_sock") >= 1;
+	f->has[FEATURE_TP_CONG_STATE] = tracepoint_args(btf, "tcp_cong_state_set") >= 2;
 	f->has[FEATURE_ACCEPT_4_ARGS] = accept_params == 4;
 	f->has[FEATURE_ACCEPT_2_ARGS] = accept_params == 2;
 	f->has[FEATURE_ITER_TASK_FILE] =
 		btf__find_by_name_kind(btf, "bpf_iter__task_file", BTF_KIND_STRUCT) >= 0;
+	f->has[FEATURE_ITER_MAP_ELEM] =
+		btf__find_by_name_kind(btf, "bpf_iter__bpf_map_elem", BTF_KIND_STRUCT) >= 0;
 	f->has[FEATURE_TCX] = enumerator_exists(btf, "bpf_attach_type", "BPF_TCX_EGRESS");
 }
 
@@ -241,7 +251,9 @@ int features_probe(struct features *f, const char *btf_path, features_reason_fn 
 				 "this kernel (%s) has no BTF (/sys/kernel/btf/vmlinux): rebpf needs CONFIG_DEBUG_INFO_BTF=y",
 				 f->release);
 	read_btf(f, btf);
-	f->has[FEATURE_TRAMPOLINE] = btf_path || trampoline_works(btf);
+	f->has[FEATURE_TRAMPOLINE] = btf_path || trampoline_works(btf, "tcp_retransmit_skb");
+	f->has[FEATURE_FN_LISTEN_ARGS] = btf_path ? function_params(btf, "tcp_v4_syn_recv_sock") <= 6 :
+						    trampoline_works(btf, "tcp_v4_syn_recv_sock");
 	f->has[FEATURE_KPROBE] = btf_path || kprobes_exist();
 	f->has[FEATURE_CGROUP2] = find_cgroup2(f->cgroup2_path, sizeof(f->cgroup2_path));
 	err = read_reasons(btf, !btf_path, add_reason, ctx);

@@ -310,6 +310,7 @@ static void on_tick(void *ctx)
 
 	l->shared->heartbeat_ns = now_ns;
 	enrich_clock(l->enrich, now_ns);
+	probes_poll_spurious(l->probes);
 	on_wake(l);
 	print_rate(l, now_ns);
 	print_hint(l, now_ns);

@@ -16,7 +16,11 @@
 	X(SYNACK, synack, "SYN-ACK retransmissions")                                      \
 	X(TC, tc, "what TC egress sees of a retransmission")                              \
 	X(QUEUED, queued, "whether a copy was handed to its device")                      \
-	X(DROP, drop, "why and where packets were dropped")                                \
+	X(DROP, drop, "why and where packets were dropped")                               \
+	X(OVERFLOW, overflow, "listen queues that overflow")                              \
+	X(RETRIES, retries, "connections given up")                                       \
+	X(DSACK, dsack, "DSACK: retransmissions that arrived twice")                      \
+	X(UNDO, undo, "time-outs and recoveries that turned out unnecessary")             \
 	X(CONNECT, connect, "owner of a connecting or listening socket")                  \
 	X(ACCEPT, accept, "owner of an accepted socket")                                  \
 	X(RECEIVE, receive, "owner of a receiving socket")                                \
@@ -30,7 +34,7 @@ enum role {
 	ROLE_COUNT
 };
 
-#define CANDIDATE_MAX_PROGRAMS 4
+#define CANDIDATE_MAX_PROGRAMS 8
 #define CANDIDATE_MAX_NEEDS 4
 
 /*

@@ -21,6 +21,8 @@ struct probes {
 	const struct plan *plan;
 	struct bpf_link *link[MAX_LINKS];
 	unsigned int link_count;
+	struct bpf_link *poll; /* iterator of probes_poll_spurious; NULL: not yet, or it failed */
+	bool poll_failed;
 };
 
 static bool has_role(const struct plan *plan, enum role r, const char *name)
@@ -43,6 +45,7 @@ static void configure(struct config *cfg, const struct plan *plan, const struct 
 	memcpy(cfg->wrapper, config->wrapper, sizeof(cfg->wrapper));
 	cfg->ip_version = o->ip_version;
 	cfg->heartbeat = has_role(plan, ROLE_TC, "clsact");
+	cfg->note_retransmitters = has_role(plan, ROLE_DSACK, NULL) || has_role(plan, ROLE_UNDO, NULL);
 	cfg->tick_us = 1000000 / f->hz;
 	cfg->addr_rules = o->addr_count;
 	cfg->port_rules = o->port_count;
@@ -133,8 +136,8 @@ static int attach_program(struct probes *p, struct bpf_program *prog, const stru
 	int cgroup, err;
 
 	if (type == BPF_PROG_TYPE_SCHED_CLS || bpf_program__expected_attach_type(prog) == BPF_TRACE_ITER)
-		return 0; /* egress.c; probes_scan_owners */
-	if (type != BPF_PROG_TYPE_SOCK_OPS)
+		return 0; /* egress.c; probes_scan_owners, probes_poll_spurious */
+	if (type != BPF_PROG_TYPE_SOCK_OPS && type != BPF_PROG_TYPE_CGROUP_SKB)
 		return keep_link(p, bpf_program__attach(prog), prog);
 	cgroup = open(f->cgroup2_path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (cgroup < 0)
@@ -160,25 +163,53 @@ int probes_attach(struct probes *p, const struct features *features)
 	return 0;
 }
 
+/* Runs an iterator once to its end. Negative: errno says why not. */
+static int run_iterator(const struct bpf_link *link)
+{
+	int fd = bpf_iter_create(bpf_link__fd(link));
+	char byte[64];
+	ssize_t n;
+
+	if (fd < 0)
+		return -1;
+	do
+		n = read(fd, byte, sizeof(byte));
+	while (n > 0 || (n < 0 && errno == EAGAIN));
+	close(fd);
+	return n < 0 ? -1 : 0;
+}
+
 void probes_scan_owners(struct probes *p)
 {
 	struct bpf_program *prog = p->skel->progs.rebpf_scan;
 	struct bpf_link *link;
-	char byte[64];
-	ssize_t n;
-	int fd;
 
 	if (!bpf_program__autoload(prog))
 		return;
 	link = bpf_program__attach_iter(prog, NULL);
-	fd = link ? bpf_iter_create(bpf_link__fd(link)) : -1;
-	if (fd < 0)
+	if (!link || run_iterator(link))
 		log_warning("cannot list the sockets that processes hold: %s", strerror(errno));
-	while (fd >= 0 && ((n = read(fd, byte, sizeof(byte))) > 0 || (n < 0 && errno == EAGAIN)))
-		;
-	if (fd >= 0)
-		close(fd);
 	bpf_link__destroy(link);
+}
+
+void probes_poll_spurious(struct probes *p)
+{
+	union bpf_iter_link_info info = {};
+	LIBBPF_OPTS(bpf_iter_attach_opts, opts, .link_info = &info, .link_info_len = sizeof(info));
+	struct bpf_program *prog = p->skel->progs.rebpf_dsack_poll;
+	uint64_t last = *(volatile __u64 *)&p->skel->bss->shared.retransmitted_ns;
+
+	/* A second more: what was noted as the time ran out is looked at once more. */
+	if (!last || p->poll_failed || !bpf_program__autoload(prog) ||
+	    clock_mono_ns() > last + REBPF_SPURIOUS_NS + NSEC_PER_SEC)
+		return;
+	if (!p->poll) {
+		info.map.map_fd = (__u32)bpf_map__fd(p->skel->maps.retransmitters);
+		p->poll = bpf_program__attach_iter(prog, &opts);
+	}
+	p->poll_failed = !p->poll || run_iterator(p->poll);
+	if (p->poll_failed)
+		log_warning("cannot look for DSACKs: %s", strerror(errno));
 }
 
 int probes_tc_fd(const struct probes *p)
@@ -242,6 +273,9 @@ void probes_detach(struct probes *p)
 	for (unsigned int i = 0; i < p->link_count; i++)
 		bpf_link__destroy(p->link[i]);
 	p->link_count = 0;
+	bpf_link__destroy(p->poll);
+	p->poll = NULL;
+	p->poll_failed = true;
 }
 
 void probes_close(struct probes *p)

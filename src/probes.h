@@ -28,6 +28,12 @@ int probes_attach(struct probes *p, const struct features *features);
 /* Notes the owners of the sockets that processes already hold. A failure is a warning. */
 void probes_scan_owners(struct probes *p);
 
+/*
+ * Looks for DSACKs where no hook sees them come, at the sockets that have retransmitted lately; to be called every 100 ms or
+ * so. Costs nothing while there are none, or where it is not needed. A failure is a warning, once.
+ */
+void probes_poll_spurious(struct probes *p);
+
 /* The classifier's program, -1 if the plan has none. */
 int probes_tc_fd(const struct probes *p);
 /* Its number in the kernel, 0: none. */

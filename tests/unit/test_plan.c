@@ -46,7 +46,8 @@ const char *feature_why_not(enum feature f)
 	FEATURE_TRAMPOLINE, FEATURE_KPROBE, FEATURE_FN_RETRANSMIT, FEATURE_FN_DIRECT, FEATURE_FN_RTX_SYNACK,   \
 		FEATURE_TP_RETRANSMIT, FEATURE_TP_SYNACK, FEATURE_TP_KFREE_SKB, FEATURE_TP_NET_DEV_QUEUE,      \
 		FEATURE_TP_SET_STATE, FEATURE_TP_RCV_SPACE, FEATURE_TP_DESTROY_SOCK, FEATURE_ITER_TASK_FILE,   \
-		FEATURE_CGROUP2
+		FEATURE_ITER_MAP_ELEM, FEATURE_FN_LISTEN, FEATURE_FN_LISTEN_ARGS, FEATURE_FN_SACKTAG,        \
+		FEATURE_FN_UNDO, FEATURE_CGROUP2
 
 static struct features kernel(const char *release, const enum feature *has, size_t count)
 {
@@ -68,22 +69,27 @@ static struct features kernel_5_10(void)
 
 static struct features kernel_6_1(void)
 {
-	return KERNEL("6.1.0", BASE, FEATURE_ACCEPT_4_ARGS, FEATURE_TP_KFREE_REASON);
+	return KERNEL("6.1.0", BASE, FEATURE_ACCEPT_4_ARGS, FEATURE_TP_KFREE_REASON, FEATURE_TP_CONG_STATE);
 }
 
 static struct features kernel_6_12(void)
 {
-	return KERNEL("6.12.0", BASE, FEATURE_ACCEPT_2_ARGS, FEATURE_TP_KFREE_REASON, FEATURE_TCX);
+	return KERNEL("6.12.0", BASE, FEATURE_ACCEPT_2_ARGS, FEATURE_TP_KFREE_REASON, FEATURE_TCX,
+		      FEATURE_TP_CONG_STATE);
 }
 
 static struct features kernel_6_18_locked(void)
 {
 	struct features f = KERNEL("6.18.0", BASE, FEATURE_ACCEPT_2_ARGS, FEATURE_TP_KFREE_REASON, FEATURE_TCX,
-				   FEATURE_TP_RETRANSMIT_ERR);
+				   FEATURE_TP_RETRANSMIT_ERR, FEATURE_TP_CONG_STATE);
 
-	f.has[FEATURE_TRAMPOLINE] = false;
+	f.has[FEATURE_TRAMPOLINE] = f.has[FEATURE_KPROBE] = f.has[FEATURE_FN_LISTEN_ARGS] = false;
 	return f;
 }
+
+/* What stands between drop and connect in a plan with trampolines, and without. */
+#define SIGNS " overflow=fexit retries=tracepoint dsack=fexit undo=fentry"
+#define SIGNS_LOCKED " overflow=cgroup retries=tracepoint dsack=iterator undo=tracepoint"
 
 /* ---- plans as text: "attempt=fexit synack=fexit ..." ---- */
 
@@ -94,7 +100,7 @@ static const char *show(const struct plan *p)
 		ROLES(X)
 #undef X
 	};
-	static char text[512];
+	static char text[1024];
 	size_t n = 0;
 
 	for (int r = 0; r < ROLE_COUNT; r++)
@@ -131,16 +137,16 @@ static void test_kernels(void **state)
 {
 	(void)state;
 	assert_plan(kernel_5_10(), NULL,
-		    "attempt=fexit synack=fexit tc=clsact queued=tracepoint drop=tracepoint connect=tracepoint"
+		    "attempt=fexit synack=fexit tc=clsact queued=tracepoint drop=tracepoint" SIGNS " connect=tracepoint"
 		    " accept=fexit-4-args receive=tracepoint forget=tracepoint scan=iterator", FULL);
 	assert_plan(kernel_6_1(), NULL,
-		    "attempt=fexit synack=fexit tc=clsact queued=tracepoint drop=tracepoint-reason connect=tracepoint"
+		    "attempt=fexit synack=fexit tc=clsact queued=tracepoint drop=tracepoint-reason" SIGNS " connect=tracepoint"
 		    " accept=fexit-4-args receive=tracepoint forget=tracepoint scan=iterator", FULL);
 	assert_plan(kernel_6_12(), NULL,
-		    "attempt=fexit synack=fexit tc=tcx queued=tracepoint drop=tracepoint-reason connect=tracepoint"
+		    "attempt=fexit synack=fexit tc=tcx queued=tracepoint drop=tracepoint-reason" SIGNS " connect=tracepoint"
 		    " accept=fexit receive=tracepoint forget=tracepoint scan=iterator", FULL);
 	assert_plan(kernel_6_18_locked(), NULL,
-		    "attempt=tracepoint-err synack=tracepoint tc=tcx queued=tracepoint drop=tracepoint-reason"
+		    "attempt=tracepoint-err synack=tracepoint tc=tcx queued=tracepoint drop=tracepoint-reason" SIGNS_LOCKED
 		    " connect=tracepoint accept=search receive=tracepoint forget=tracepoint scan=iterator", LATE);
 }
 
@@ -196,7 +202,8 @@ static void test_nothing(void **state)
 	/* The tracepoint alone is enough; all else is extra. */
 	f = KERNEL("5.8", FEATURE_TP_RETRANSMIT);
 	assert_plan(f, NULL,
-		    "attempt=tracepoint synack=none tc=clsact queued=none drop=none connect=none accept=search"
+		    "attempt=tracepoint synack=none tc=clsact queued=none drop=none overflow=none retries=none dsack=none"
+		    " undo=none connect=none accept=search"
 		    " receive=none forget=none scan=search", 0);
 }
 
@@ -204,17 +211,17 @@ static void test_force(void **state)
 {
 	(void)state;
 	assert_plan(kernel_6_12(), "attempt=kprobe,tc=clsact",
-		    "attempt=kprobe synack=fexit tc=clsact queued=tracepoint drop=tracepoint-reason connect=tracepoint"
+		    "attempt=kprobe synack=fexit tc=clsact queued=tracepoint drop=tracepoint-reason" SIGNS " connect=tracepoint"
 		    " accept=fexit receive=tracepoint forget=tracepoint scan=iterator", FULL);
 	assert_plan(kernel_6_12(), "drop=none,queued=none,accept=search",
-		    "attempt=fexit synack=fexit tc=tcx queued=none drop=none connect=tracepoint"
+		    "attempt=fexit synack=fexit tc=tcx queued=none drop=none" SIGNS " connect=tracepoint"
 		    " accept=search receive=tracepoint forget=tracepoint scan=iterator",
 		    HOST_ENTRY_HOOKS | HOST_SEES_FAILURES);
 	assert_plan(kernel_6_12(), "drop=tracepoint",
-		    "attempt=fexit synack=fexit tc=tcx queued=tracepoint drop=tracepoint connect=tracepoint"
+		    "attempt=fexit synack=fexit tc=tcx queued=tracepoint drop=tracepoint" SIGNS " connect=tracepoint"
 		    " accept=fexit receive=tracepoint forget=tracepoint scan=iterator", FULL);
 	assert_plan(kernel_6_12(), "",
-		    "attempt=fexit synack=fexit tc=tcx queued=tracepoint drop=tracepoint-reason connect=tracepoint"
+		    "attempt=fexit synack=fexit tc=tcx queued=tracepoint drop=tracepoint-reason" SIGNS " connect=tracepoint"
 		    " accept=fexit receive=tracepoint forget=tracepoint scan=iterator", FULL);
 	assert_error(kernel_6_12(), "attempt=none", -ENOTSUP,
 		     "this kernel (6.12.0) shows no retransmissions: no tracepoint tcp:tcp_retransmit_skb");
@@ -235,6 +242,36 @@ static void test_bad_force(void **state)
 	assert_error(kernel_6_1(), "attempt=fexit,x=y", -EINVAL, "--force: 'x=y' is not ROLE=CANDIDATE");
 	assert_error(kernel_6_1(), "attempt=fexit,", 0, "");
 	assert_error(kernel_6_1(), ",", -EINVAL, "--force: '' is not ROLE=CANDIDATE");
+}
+
+/* What kernels between those above offer for the roles that have no tracepoint of their own everywhere. */
+static void test_signs(void **state)
+{
+	struct features f = kernel_5_10();
+	struct plan p;
+
+	(void)state;
+	f.has[FEATURE_TRAMPOLINE] = false; /* and no tcp_cong_state_set yet */
+	assert_int_equal(plan_make(&p, &f, NULL), 0);
+	assert_string_equal(p.role[ROLE_OVERFLOW].chosen->name, "kprobe");
+	assert_string_equal(p.role[ROLE_DSACK].chosen->name, "iterator");
+	assert_null(p.role[ROLE_UNDO].chosen);
+	assert_string_equal(p.role[ROLE_UNDO].passed[1].why, "no tracepoint tcp:tcp_cong_state_set (Linux 5.19)");
+	f.has[FEATURE_TRAMPOLINE] = true;
+	f.has[FEATURE_FN_LISTEN_ARGS] = false;
+	assert_int_equal(plan_make(&p, &f, NULL), 0);
+	assert_string_equal(p.role[ROLE_OVERFLOW].chosen->name, "kprobe");
+	assert_string_equal(p.role[ROLE_UNDO].chosen->name, "fentry");
+	f.has[FEATURE_TRAMPOLINE] = f.has[FEATURE_KPROBE] = false;
+	assert_int_equal(plan_make(&p, &f, NULL), 0);
+	assert_string_equal(p.role[ROLE_OVERFLOW].chosen->name, "cgroup");
+	f.has[FEATURE_CGROUP2] = false;
+	f.has[FEATURE_TP_DESTROY_SOCK] = false; /* the iterator must not meet sockets that are gone */
+	assert_int_equal(plan_make(&p, &f, NULL), 0);
+	assert_null(p.role[ROLE_OVERFLOW].chosen);
+	assert_null(p.role[ROLE_DSACK].chosen);
+	assert_string_equal(p.role[ROLE_RETRIES].chosen->name, "tracepoint");
+	assert_error(f, "overflow=cgroup", -EINVAL, "--force: overflow=cgroup: no cgroup2 file system is mounted");
 }
 
 /* A better one that was passed over has its reason, also if only the user's wish is against it. */
@@ -296,6 +333,16 @@ static void test_print(void **state)
 		"tc: tcx  (what TC egress sees of a retransmission)\n"
 		"queued: tracepoint  (whether a copy was handed to its device)\n"
 		"drop: tracepoint-reason  (why and where a copy was dropped)\n"
+		"overflow: cgroup  (listen queues that overflow)\n"
+		"    not fexit: the kernel refuses BPF trampolines (fentry/fexit)\n"
+		"    not kprobe: the kernel has no kprobes\n"
+		"    not seen: nothing, but it is foretold as the packet arrives: accept() or a wrong SYN cookie may prove it wrong\n"
+		"retries: tracepoint  (connections given up)\n"
+		"dsack: iterator  (DSACK: retransmissions that arrived twice)\n"
+		"    not fexit: the kernel refuses BPF trampolines (fentry/fexit)\n"
+		"    not seen: which bytes arrived twice; reports within 100 ms are one\n"
+		"undo: tracepoint  (time-outs and recoveries that turned out unnecessary)\n"
+		"    not fentry: the kernel refuses BPF trampolines (fentry/fexit)\n"
 		"connect: tracepoint  (owner of a connecting or listening socket)\n"
 		"accept: search  (owner of an accepted socket)\n"
 		"    not fexit: the kernel refuses BPF trampolines (fentry/fexit)\n"
@@ -317,6 +364,7 @@ int main(void)
 		cmocka_unit_test(test_nothing),
 		cmocka_unit_test(test_force),
 		cmocka_unit_test(test_bad_force),
+		cmocka_unit_test(test_signs),
 		cmocka_unit_test(test_passed),
 		cmocka_unit_test(test_table),
 		cmocka_unit_test(test_print),

@@ -1,0 +1,87 @@
+/* SPDX-License-Identifier: MIT */
+/* Sockets that have retransmitted lately, and the record that says that a retransmission was not needed. */
+#ifndef REBPF_SPURIOUS_BPF_H
+#define REBPF_SPURIOUS_BPF_H
+
+#include "rebpf.bpf.h"
+
+/* That @sk retransmits, and how it stands. */
+static __always_inline void spurious_note(struct sock *sk)
+{
+	struct tcp_sock *tp = (void *)sk;
+	__u64 key = (__u64)sk, now;
+	struct retransmitter r = {}, *known;
+
+	if (!cfg.note_retransmitters)
+		return;
+	now = bpf_ktime_get_ns();
+	known = bpf_map_lookup_elem(&retransmitters, &key);
+	if (known) {
+		known->noted_ns = now;
+		known->undo_marker = BPF_CORE_READ(tp, undo_marker);
+	} else {
+		r.noted_ns = now;
+		r.dsack_dups = BPF_CORE_READ(tp, dsack_dups);
+		r.undo_marker = BPF_CORE_READ(tp, undo_marker);
+		bpf_map_update_elem(&retransmitters, &key, &r, BPF_ANY);
+	}
+	shared.retransmitted_ns = now;
+}
+
+static __always_inline void spurious_emit(struct sock *sk, enum spurious_evidence evidence, __u32 dups, __u32 seq,
+					  __u32 end_seq)
+{
+	struct rec_spurious *s;
+	struct rec_flow flow;
+
+	if (!flow_read_ends(&flow, &sk->__sk_common) || !flow_wanted(&flow))
+		return;
+	s = EMIT_CONTROL(rec_spurious, REC_SPURIOUS, (__u64)sk);
+	if (!s)
+		return;
+	flow_read_identity(&flow, sk);
+	s->flow = flow;
+	owner_read(&s->owner, (__u64)sk);
+	s->seq = seq;
+	s->end_seq = end_seq;
+	s->snd_una = BPF_CORE_READ((struct tcp_sock *)sk, snd_una);
+	s->dups = dups;
+	s->evidence = evidence;
+	__builtin_memset(s->zero, 0, sizeof(s->zero));
+	emit_submit(s);
+}
+
+/*
+ * How many duplicates the peer has reported since we last looked (tcp_dsack_seen). More of them than there were
+ * retransmissions: the network duplicates packets, and the kernel does not believe them either.
+ */
+static __always_inline __u32 dsack_since(struct retransmitter *r, struct tcp_sock *tp)
+{
+	__u32 dups = BPF_CORE_READ(tp, dsack_dups), n = dups - r->dsack_dups;
+
+	if (!n)
+		return 0;
+	r->dsack_dups = dups;
+	/* A socket that is connected anew begins at 0. */
+	return (__s32)n < 0 || dups > BPF_CORE_READ(tp, total_retrans) ? 0 : n;
+}
+
+/* The last look at @sk: the acknowledgement that ends a connection may carry a DSACK. Its owner must still be known. */
+static __always_inline void spurious_end(struct sock *sk)
+{
+	__u64 key = (__u64)sk;
+	struct retransmitter *r;
+	__u32 n;
+
+	if (!cfg.note_retransmitters)
+		return;
+	r = bpf_map_lookup_elem(&retransmitters, &key);
+	if (!r)
+		return;
+	n = dsack_since(r, (void *)sk);
+	if (n)
+		spurious_emit(sk, SPURIOUS_DSACK, n, 0, 0);
+	bpf_map_delete_elem(&retransmitters, &key);
+}
+
+#endif
