@@ -18,7 +18,7 @@ static void test_defaults(void **state)
 {
 	(void)state;
 	assert_run();
-	assert_int_equal(opt.events, 1u << EV_RETRANSMIT | 1u << EV_STATS);
+	assert_int_equal(opt.events, 1u << EV_RETRANSMIT | 1u << EV_DROP | 1u << EV_SPURIOUS | 1u << EV_STATS);
 	assert_false(opt.events_given);
 	assert_int_equal(opt.addr_count + opt.port_count + opt.pid_count + opt.comm_count, 0);
 	assert_int_equal(opt.cgroup_count + opt.netns_count + opt.ifname_count + opt.reason_count, 0);

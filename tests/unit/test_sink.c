@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/* links: src/field.c src/event.c src/ev_retransmit.c src/ev_stats.c src/output.c src/sink.c src/sink_text.c src/sink_json.c src/sink_record.c src/util.c src/log.c */
+/* links: src/field.c src/event.c src/ev_retransmit.c src/ev_drop.c src/ev_spurious.c src/ev_stats.c src/output.c src/sink.c src/sink_text.c src/sink_json.c src/sink_record.c src/util.c src/log.c */
 /* What an event looks like in each format, to the byte. */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -36,6 +36,7 @@ static struct event event_v4(void)
 	r->c.flow.ip_version = 4;
 	r->c.flow.state = 1;
 	r->c.flow.netns = 4026531840;
+	r->c.flow.sk = 0xffff888012340000;
 	r->c.flow.uid = 33;
 	r->c.flow.cgroup = 4567;
 	r->c.owner.tgid = 1234;
@@ -230,7 +231,7 @@ static void test_text_v6_and_nulls(void **state)
 			    " state=NEW_SYN_RECV type=synack attempt=- seq=1 len=0 segs=1 tc=- ret=- outcome=unknown"
 			    " drop=- cause=network ca=- srtt=- cwnd=-\n");
 	show((struct options){ .format = OUTPUT_TEXT, .verbose = 1 }, &e, 1);
-	assert_non_null(strstr(shown, " cwnd=- netns=- uid=0 cgroup=- end_seq=1 skb=- rto=- ssthresh=- mss=-"
+	assert_non_null(strstr(shown, " cwnd=- netns=- uid=- cgroup=- end_seq=1 skb=- rto=- ssthresh=- mss=-"
 				      " total_retrans=- segs_out=-\n"));
 	e.retransmit.c.flow.state = 0;
 	assert_non_null(strstr(text_of(&e), " state=- "));
@@ -358,7 +359,7 @@ static void test_json_v6_and_nulls(void **state)
 	assert_string_equal(
 		json_of(&e),
 		"{\"time\":\"2026-11-21T04:03:02.123456789Z\",\"event\":\"retransmit\",\"netns\":null,\"pid\":null,"
-		"\"comm\":null,\"uid\":0,\"cgroup\":null,\"task_pid\":null,\"task_comm\":null,\"ip_version\":6,"
+		"\"comm\":null,\"uid\":null,\"cgroup\":null,\"task_pid\":null,\"task_comm\":null,\"ip_version\":6,"
 		"\"saddr\":\"2001:db8::1\",\"sport\":443,\"daddr\":\"2001:db8::2\",\"dport\":443,"
 		"\"state\":\"NEW_SYN_RECV\",\"type\":\"synack\",\"attempt\":null,\"seq\":1,\"end_seq\":1,\"len\":0,"
 		"\"segs\":1,\"skb\":null,\"tc\":null,\"ret\":null,\"ret_name\":null,\"outcome\":\"unknown\","
