@@ -85,7 +85,7 @@ static void fill_socket(struct drops *d, const struct rec_drop *r, struct ev_dro
 		f->cgroup = s->cgroup;
 		f->ino = s->ino;
 	}
-	if (s->skb == r->skb && s->owner.tgid)
+	if (s->skb && s->skb == r->skb && s->owner.tgid)
 		ev->c.owner = s->owner;
 	d->socket.skb = 0;
 }

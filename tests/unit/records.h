@@ -252,4 +252,97 @@ static inline union record make_tick(uint64_t missed)
 	return r;
 }
 
+/* ---- drops, and what surveys say ---- */
+
+#define TCP_FIN 0x01
+#define TCP_SYN 0x02
+#define TCP_RST 0x04
+#define TCP_ACK 0x10
+
+static inline struct rec_tuple make_tuple(uint8_t from, uint16_t sport, uint8_t to, uint16_t dport)
+{
+	return (struct rec_tuple){
+		.saddr = { 10, 0, 0, from }, .daddr = { 10, 0, 0, to }, .sport = sport, .dport = dport,
+		.ip_version = 4, .protocol = 6,
+	};
+}
+
+/* The segment of the plain situation, dropped on its way out: 10.0.0.1:443 > 10.0.0.2:51234. */
+static inline union record make_dropped(uint32_t reason)
+{
+	union record r = RECORD(DROP, rec_drop);
+	struct rec_drop *d = &r.rec_drop;
+
+	d->h.size = REC_DROP_SHORT_SIZE;
+	d->location = 0xffffffff81000000 + reason;
+	d->reason = reason;
+	d->skb = COPY;
+	d->t = make_tuple(1, 443, 2, 51234);
+	d->netns = NETNS;
+	d->ifindex = 2;
+	d->len = MSS + 52;
+	d->seq = SEQ;
+	d->end_seq = SEQ + MSS;
+	d->ack = 0x40000000; /* rcv_nxt */
+	d->tcp_flags = TCP_ACK;
+	memcpy(d->ifname, "eth0", 4);
+	return r;
+}
+
+/* An acknowledgement of all of it, from the other end. */
+static inline union record make_dropped_ack(uint32_t reason)
+{
+	union record r = make_dropped(reason);
+	struct rec_drop *d = &r.rec_drop;
+
+	d->t = make_tuple(2, 51234, 1, 443);
+	d->len = 52;
+	d->seq = d->end_seq = 0x40000000;
+	d->ack = SEQ + MSS;
+	return r;
+}
+
+static inline union record make_link(uint32_t netns, uint32_t ifindex, uint8_t type)
+{
+	union record r = RECORD(LINK, rec_link);
+
+	r.rec_link.netns = netns;
+	r.rec_link.ifindex = ifindex;
+	r.rec_link.type = type;
+	memcpy(r.rec_link.ifname, "eth0", 4);
+	return r;
+}
+
+static inline union record make_addr(uint32_t netns, uint8_t last)
+{
+	union record r = RECORD(ADDR, rec_addr);
+
+	r.rec_addr.netns = netns;
+	r.rec_addr.ip_version = 4;
+	memcpy(r.rec_addr.addr, (uint8_t[]){ 10, 0, 0, last }, 4);
+	return r;
+}
+
+/* One that took no time. */
+static inline union record make_survey(uint32_t bits)
+{
+	union record r = RECORD(SURVEY, rec_survey);
+
+	r.rec_survey.begin_ns = r.h.ts_ns;
+	r.rec_survey.namespaces = 1;
+	r.rec_survey.bits = bits;
+	return r;
+}
+
+static inline union record make_spurious(uint64_t sk, uint8_t evidence, uint32_t seq, uint32_t end_seq)
+{
+	union record r = RECORD(SPURIOUS, rec_spurious);
+
+	r.rec_spurious.flow = make_flow(sk);
+	r.rec_spurious.seq = seq;
+	r.rec_spurious.end_seq = end_seq;
+	r.rec_spurious.evidence = evidence;
+	return r;
+}
+
 #endif

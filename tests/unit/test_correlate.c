@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/* links: src/correlate.c src/attempt.c src/classify.c src/flows.c src/names.c src/reasons.c src/util.c */
+/* links: src/correlate.c src/openset.c src/cause.c src/evidence.c src/hostnet.c src/places.c src/meaning.c src/meaning_table.c src/meaning_places.c src/drops.c src/attempt.c src/classify.c src/flows.c src/names.c src/reasons.c src/util.c */
 /* Records in, events out: every situation of cause.md that records can tell, each to the last word. */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -1752,6 +1752,506 @@ static void test_synack_of_socket(void **state)
 	assert_int_equal(stats().segs_failed, 1);
 }
 
+/* ---- drops, and the causes that come from them ---- */
+
+#define REASON_OLD_DATA 505
+#define REASON_OTHERHOST 506
+#define HOST_TRACES (HOST_MODE_1 | HOST_SEES_ALL_DROPS)
+
+static void start_tracing(uint32_t flags)
+{
+	start(flags);
+	feed(make_reason(REASON_OLD_DATA, "TCP_OLD_DATA"));
+	feed(make_reason(REASON_OTHERHOST, "OTHERHOST"));
+	tick(); /* armed */
+}
+
+/* An attempt whose original left right before the newest record but one. */
+static void feed_attempt(uint64_t sk, uint64_t original_ns)
+{
+	union record e = make_entry(sk, SKB);
+
+	e.rec_rtx_entry.delivered_us = original_ns / 1000;
+	e.rec_rtx_entry.stamp_ns = original_ns;
+	e.rec_rtx_entry.wmem_alloc = 1;
+	e.rec_rtx_entry.dst_netns = NETNS;
+	e.rec_rtx_entry.dst_ifindex = 2;
+	feed(e);
+	feed(make_tc(sk, SKB, COPY));
+	feed(make_queued(sk, SKB, COPY));
+	feed(make_exit(sk, SKB, 0));
+}
+
+/* The second one of the same segment. */
+static void feed_second(uint64_t sk)
+{
+	union record e = make_entry(sk, SKB), x;
+
+	e.rec_rtx_entry.total_retrans = 1;
+	e.rec_rtx_entry.sacked = 0x80;
+	feed(e);
+	x = make_exit(sk, SKB, 0);
+	x.rec_rtx_exit.total_retrans = 2;
+	feed(x);
+}
+
+/* Ticks, and gives the event that this releases, of which there is one. */
+static const struct event *released(enum event_kind kind)
+{
+	assert_no_event();
+	tick();
+	assert_int_equal(got_count, seen_count + 1);
+	assert_int_equal(got[seen_count].kind, kind);
+	return &got[seen_count++];
+}
+
+/* The event that came at once. */
+static const struct event *told(enum event_kind kind)
+{
+	assert_int_equal(got_count, seen_count + 1);
+	assert_int_equal(got[seen_count].kind, kind);
+	return &got[seen_count++];
+}
+
+static void test_drop_event(void **state)
+{
+	union record d;
+	const struct ev_drop *ev;
+
+	(void)state;
+	start_tracing(HOST_TRACES);
+	d = make_dropped(REASON_NETFILTER);
+	d.rec_drop.sk = SK;
+	d.rec_drop.uid = 33;
+	d.rec_drop.owner = (struct rec_owner){ .tgid = 1234, .comm = "nginx" };
+	d.rec_drop.tcp_flags = TCP_ACK | TCP_FIN;
+	d.rec_drop.stack[0] = 0xffffffff81000000 + REASON_NETFILTER;
+	d.rec_drop.stack[1] = 5;
+	feed(d);
+	ev = &told(EV_DROP)->drop;
+	assert_int_equal(got[0].mono_ns, d.h.ts_ns);
+	assert_string_equal(ev->place.reason, "NETFILTER_DROP");
+	assert_string_equal(ev->place.symbol, "nf_hook_slow");
+	assert_string_equal(ev->place.ifname, "eth0");
+	assert_int_equal(ev->c.flow.lport, 443);
+	assert_int_equal(ev->c.flow.rport, 51234);
+	assert_int_equal(ev->c.flow.netns, NETNS);
+	assert_int_equal(ev->c.flow.uid, 33);
+	assert_int_equal(ev->c.owner.tgid, 1234);
+	assert_true(ev->has_socket && ev->has_segment);
+	assert_false(ev->synthetic || ev->received);
+	assert_int_equal(ev->len, MSS - 1); /* the FIN is no payload */
+	assert_int_equal(ev->packet_len, MSS + 52);
+	assert_int_equal(ev->stack_count, 2);
+	assert_string_equal(ev->stack[0].symbol, "nf_hook_slow");
+	assert_int_equal(ev->stack[1].address, 5);
+	assert_non_null(ev->meaning);
+	assert_int_equal(stats().drops, 1);
+	assert_int_equal(stats().drops_by_class[ev->place.class], 1);
+}
+
+static void test_drop_gives_cause(void **state)
+{
+	const struct ev_retransmit *r;
+	uint64_t sent;
+	union record d;
+
+	(void)state;
+	start_tracing(HOST_TRACES);
+	sent = record_ns;
+	d = make_dropped(REASON_NETFILTER);
+	feed(d);
+	told(EV_DROP);
+	feed_attempt(SK, sent);
+	r = &released(EV_RETRANSMIT)->retransmit;
+	assert_int_equal(r->cause, RTX_CAUSE_LOCAL);
+	assert_string_equal(r->cause_drop.place.reason, "NETFILTER_DROP");
+	assert_string_equal(r->cause_drop.place.symbol, "nf_hook_slow");
+	assert_string_equal(r->cause_drop.place.ifname, "eth0");
+	assert_int_equal(r->cause_drop.age_us, 1);
+	assert_int_equal(r->cause_drop.covered, MSS);
+	assert_int_equal(stats().by_cause[RTX_CAUSE_LOCAL], 1);
+	/* Not that of the next: it was of the copy before. */
+	feed_second(SK);
+	r = &released(EV_RETRANSMIT)->retransmit;
+	assert_int_equal(r->attempt, 2);
+	assert_int_equal(r->cause, RTX_CAUSE_UNKNOWN);
+}
+
+/* The other ring is read first: the attempt waits until a tick says that both were. */
+static void test_drop_read_late(void **state)
+{
+	union record d;
+	uint64_t sent;
+
+	(void)state;
+	start_tracing(HOST_TRACES);
+	sent = record_ns;
+	d = make_dropped(REASON_NETFILTER);
+	feed_attempt(SK, sent);
+	feed(d);
+	told(EV_DROP);
+	assert_int_equal(released(EV_RETRANSMIT)->retransmit.cause, RTX_CAUSE_LOCAL);
+}
+
+static void test_ack_drop_gives_cause(void **state)
+{
+	uint64_t sent;
+
+	(void)state;
+	start_tracing(HOST_TRACES);
+	sent = record_ns;
+	feed(make_dropped_ack(REASON_NETFILTER));
+	told(EV_DROP);
+	feed_attempt(SK, sent);
+	assert_int_equal(released(EV_RETRANSMIT)->retransmit.cause, RTX_CAUSE_ACK_LOCAL);
+}
+
+/* What was freed after TCP had processed it arrived; what was somebody else's says nothing. */
+static void test_fates_of_reasons(void **state)
+{
+	static const struct {
+		uint32_t reason;
+		enum cause_why why;
+	} row[] = {
+		{ REASON_OLD_DATA, CAUSE_WHY_PROCESSED_COPY },
+		{ REASON_OTHERHOST, CAUSE_WHY_SAME_HOST }, /* as without it: never surveyed */
+	};
+	const struct ev_retransmit *r;
+	uint64_t sent;
+
+	for (size_t i = 0; i < sizeof(row) / sizeof(row[0]); i++) {
+		start_tracing(HOST_TRACES);
+		sent = record_ns;
+		feed(make_dropped(row[i].reason));
+		told(EV_DROP);
+		feed_attempt(SK, sent);
+		r = &released(EV_RETRANSMIT)->retransmit;
+		assert_int_equal(r->cause, RTX_CAUSE_UNKNOWN);
+		assert_int_equal(r->cause_why, row[i].why);
+		stop(state);
+	}
+}
+
+/* A packet of another protocol is an event, and no evidence. */
+static void test_drop_of_other_protocol(void **state)
+{
+	uint64_t sent;
+	union record d;
+
+	(void)state;
+	start_tracing(HOST_TRACES);
+	sent = record_ns;
+	d = make_dropped(REASON_NETFILTER);
+	d.rec_drop.t.protocol = 17;
+	feed(d);
+	assert_false(told(EV_DROP)->drop.has_segment);
+	feed_attempt(SK, sent);
+	assert_int_equal(released(EV_RETRANSMIT)->retransmit.cause, RTX_CAUSE_UNKNOWN);
+}
+
+/* The name of a place comes after what was dropped there. */
+static void test_symbol_after_drop(void **state)
+{
+	uint64_t sent;
+	union record d;
+
+	(void)state;
+	start_tracing(HOST_TRACES);
+	sent = record_ns;
+	d = make_dropped(REASON_NETFILTER);
+	d.rec_drop.location = 0xffffffff82000000;
+	feed(d);
+	assert_string_equal(told(EV_DROP)->drop.place.symbol, "");
+	feed(make_symbol(0xffffffff82000000, "nft_do_chain", 7));
+	feed(d);
+	assert_string_equal(told(EV_DROP)->drop.place.symbol, "nft_do_chain");
+	feed_attempt(SK, sent);
+	assert_string_equal(released(EV_RETRANSMIT)->retransmit.cause_drop.place.symbol, "nft_do_chain");
+}
+
+/* Rebpf says why, then the kernel frees the same buffer: one loss, one event. */
+static void test_synthetic_drop(void **state)
+{
+	union record d, k;
+
+	(void)state;
+	start_tracing(HOST_TRACES);
+	d = make_dropped_ack(0);
+	d.rec_drop.location = 0;
+	d.rec_drop.source = DROP_SOURCE_LISTEN_OVERFLOW;
+	feed(d);
+	assert_true(told(EV_DROP)->drop.synthetic);
+	assert_string_equal(got[0].drop.place.reason, "TCP_LISTEN_OVERFLOW");
+	k = make_dropped_ack(REASON_NETFILTER);
+	feed(k);
+	assert_no_event();
+	assert_int_equal(stats().drops, 1);
+	/* The buffer is used again. */
+	feed(make_dropped_ack(REASON_NETFILTER));
+	assert_false(told(EV_DROP)->drop.synthetic);
+	/* Another buffer, or much later. */
+	feed(d);
+	told(EV_DROP);
+	k.rec_drop.skb++;
+	feed(k);
+	told(EV_DROP);
+	k = make_dropped_ack(REASON_NETFILTER);
+	k.h.ts_ns = d.h.ts_ns + 11000000;
+	feed(k);
+	told(EV_DROP);
+	/* The kernel's own does not hide rebpf's. */
+	k = make_dropped(REASON_NETFILTER);
+	k.rec_drop.skb = SKB;
+	feed(k);
+	told(EV_DROP);
+	d = make_dropped(0);
+	d.rec_drop.skb = SKB;
+	d.rec_drop.source = DROP_SOURCE_REQQ_FULL;
+	feed(d);
+	assert_string_equal(told(EV_DROP)->drop.place.reason, "TCP_REQQ_FULL");
+}
+
+/* A connection that is given up loses no packet by it. */
+static void test_retries_exceeded(void **state)
+{
+	uint64_t sent;
+	union record d;
+
+	(void)state;
+	start_tracing(HOST_TRACES);
+	sent = record_ns;
+	d = make_dropped(0);
+	d.rec_drop.source = DROP_SOURCE_RETRIES_EXCEEDED;
+	feed(d);
+	assert_string_equal(told(EV_DROP)->drop.place.reason, "RETRIES_EXCEEDED");
+	feed_attempt(SK, sent);
+	assert_int_equal(released(EV_RETRANSMIT)->retransmit.cause, RTX_CAUSE_UNKNOWN);
+}
+
+/* Whose packet it was, where only /proc could tell. */
+static void test_socket_of_drop(void **state)
+{
+	const struct ev_drop *ev;
+	union record s = RECORD(SOCKET, rec_socket);
+
+	(void)state;
+	start_tracing(HOST_TRACES);
+	s.rec_socket.skb = COPY;
+	s.rec_socket.ino = 99;
+	s.rec_socket.cgroup = 4567;
+	s.rec_socket.uid = 33;
+	s.rec_socket.state = 10;
+	s.rec_socket.received = 1;
+	s.rec_socket.owner = (struct rec_owner){ .tgid = 77, .comm = "found" };
+	feed(s);
+	feed(make_dropped(REASON_NETFILTER));
+	ev = &told(EV_DROP)->drop;
+	assert_true(ev->has_socket && ev->received);
+	assert_int_equal(ev->c.flow.ino, 99);
+	assert_int_equal(ev->c.flow.cgroup, 4567);
+	assert_int_equal(ev->c.flow.uid, 33);
+	assert_int_equal(ev->c.flow.state, 10);
+	assert_int_equal(ev->c.owner.tgid, 77);
+	/* Only the next, and only if it is that packet's. */
+	feed(make_dropped(REASON_NETFILTER));
+	assert_false(told(EV_DROP)->drop.has_socket);
+	s.rec_socket.skb = COPY + 1;
+	feed(s);
+	feed(make_dropped(REASON_NETFILTER));
+	assert_false(told(EV_DROP)->drop.has_socket);
+	feed(make_dropped(REASON_NETFILTER));
+	assert_false(told(EV_DROP)->drop.has_socket);
+	assert_int_equal(got[got_count - 1].drop.c.owner.tgid, 0);
+}
+
+/* ---- waiting for the survey ---- */
+
+static union record survey_of(uint64_t begin_ns)
+{
+	union record r = make_survey(SURVEY_FULL | SURVEY_QUEUED);
+
+	r.rec_survey.begin_ns = begin_ns;
+	return r;
+}
+
+static void learn_host(void)
+{
+	feed(make_link(NETNS, 1, LINK_LOOPBACK));
+	feed(make_link(NETNS, 2, LINK_LEAVES));
+	feed(make_addr(NETNS, 1));
+	feed(survey_of(record_ns));
+}
+
+static void test_waits_for_survey(void **state)
+{
+	uint64_t sent, ended;
+
+	(void)state;
+	start(HOST_TRACES | HOST_SURVEYS);
+	learn_host();
+	tick();
+	sent = record_ns;
+	feed_attempt(SK, sent);
+	ended = record_ns;
+	tick();
+	assert_no_event();
+	feed(survey_of(ended - 1)); /* begun too early */
+	tick();
+	assert_no_event();
+	feed(survey_of(ended));
+	assert_int_equal(released(EV_RETRANSMIT)->retransmit.cause, RTX_CAUSE_NETWORK);
+	/* Not for ever. */
+	feed_attempt(SK2, sent);
+	ended = record_ns;
+	record_ns = ended + 999999000;
+	tick();
+	assert_no_event();
+	tick();
+	told(EV_RETRANSMIT);
+	/* Nor beyond the end. */
+	feed_attempt(SK2 + 0x1000, sent);
+	tick();
+	assert_no_event();
+	correlate_finish(c);
+	told(EV_RETRANSMIT);
+}
+
+/* ---- lost drops ---- */
+
+static enum cause_why why_after_loss(uint32_t ring, uint32_t bucket, uint64_t sk)
+{
+	const struct ev_retransmit *r;
+	uint64_t sent;
+	union record l;
+
+	start_tracing(HOST_TRACES | HOST_SURVEYS);
+	learn_host();
+	sent = record_ns;
+	feed_attempt(sk, sent);
+	l = make_loss(ring, SK, 1);
+	l.rec_loss.bucket = bucket;
+	feed(l);
+	feed(survey_of(record_ns));
+	r = &released(EV_RETRANSMIT)->retransmit;
+	assert_int_equal(r->cause, r->cause_why ? RTX_CAUSE_UNKNOWN : RTX_CAUSE_NETWORK);
+	stop(NULL);
+	return r->cause_why;
+}
+
+static void test_lost_drops(void **state)
+{
+	struct rec_tuple t = make_tuple(1, 443, 2, 51234), back = make_tuple(2, 51234, 1, 443);
+	uint32_t bucket = tuple_bucket(&t);
+	union record l;
+	uint64_t sent;
+
+	(void)state;
+	assert_int_equal(bucket, tuple_bucket(&back));
+	assert_int_equal(why_after_loss(RING_DROPS, bucket, SK), CAUSE_WHY_RECORDS_LOST);
+	for (uint32_t b = 0; b < REBPF_FLOW_BUCKETS; b++)
+		assert_int_equal(why_after_loss(RING_DROPS, b, SK), b == bucket ? CAUSE_WHY_RECORDS_LOST : CAUSE_WHY_NONE);
+	/* Of a packet whose flow could not be told: of any. */
+	assert_int_equal(why_after_loss(RING_DROPS, REBPF_FLOW_BUCKETS, SK), CAUSE_WHY_RECORDS_LOST);
+	assert_int_equal(why_after_loss(RING_CONTROL, flow_bucket(SK), SK), CAUSE_WHY_RECORDS_LOST);
+	assert_int_equal(why_after_loss(RING_CONTROL, flow_bucket(SK) ^ 1, SK), CAUSE_WHY_NONE);
+	/* Before the original left: no matter. */
+	start_tracing(HOST_TRACES | HOST_SURVEYS);
+	learn_host();
+	l = make_loss(RING_DROPS, SK, 1);
+	l.rec_loss.bucket = REBPF_FLOW_BUCKETS;
+	feed(l);
+	sent = record_ns + 1000;
+	record_ns = sent;
+	feed_attempt(SK, sent);
+	feed(survey_of(record_ns));
+	assert_int_equal(released(EV_RETRANSMIT)->retransmit.cause, RTX_CAUSE_NETWORK);
+}
+
+static void test_missed_drops(void **state)
+{
+	const struct ev_retransmit *r;
+
+	(void)state;
+	start_tracing(HOST_TRACES | HOST_SURVEYS);
+	learn_host();
+	feed_attempt(SK, record_ns);
+	feed(survey_of(record_ns));
+	feed(make_tick(3));
+	r = &told(EV_RETRANSMIT)->retransmit;
+	assert_int_equal(r->cause, RTX_CAUSE_UNKNOWN);
+	assert_int_equal(r->cause_why, CAUSE_WHY_RECORDS_LOST);
+}
+
+/* ---- spurious ---- */
+
+static const struct ev_spurious *feed_spurious(uint32_t seq, uint32_t end_seq)
+{
+	feed(make_spurious(SK, SPURIOUS_DSACK, seq, end_seq));
+	return &told(EV_SPURIOUS)->spurious;
+}
+
+static void test_spurious(void **state)
+{
+	const struct ev_spurious *s;
+	uint64_t sent;
+
+	(void)state;
+	start_tracing(HOST_TRACES | HOST_SURVEYS);
+	learn_host();
+	s = feed_spurious(SEQ, SEQ + MSS);
+	assert_false(s->contradicts); /* there was no verdict */
+	assert_int_equal(s->evidence, SPURIOUS_DSACK);
+	assert_true(s->has_range);
+	assert_int_equal(s->len, MSS);
+	sent = record_ns;
+	feed_attempt(SK, sent);
+	feed(survey_of(record_ns));
+	assert_int_equal(released(EV_RETRANSMIT)->retransmit.cause, RTX_CAUSE_NETWORK);
+	s = feed_spurious(SEQ, SEQ + MSS);
+	assert_true(s->contradicts);
+	assert_int_equal(s->cause_was, RTX_CAUSE_NETWORK);
+	s = feed_spurious(SEQ, SEQ); /* some of it */
+	assert_true(s->contradicts);
+	assert_false(s->has_range);
+	s = feed_spurious(SEQ + MSS, SEQ + 2 * MSS);
+	assert_false(s->contradicts);
+	/* The second, of which nothing was claimed, is the last word. */
+	feed_second(SK);
+	feed(make_loss(RING_CONTROL, SK, 1));
+	feed(survey_of(record_ns));
+	assert_int_equal(released(EV_RETRANSMIT)->retransmit.cause, RTX_CAUSE_UNKNOWN);
+	s = feed_spurious(SEQ, SEQ + MSS);
+	assert_false(s->contradicts);
+	assert_int_equal(s->cause_was, RTX_CAUSE_UNKNOWN);
+	assert_int_equal(stats().spurious, 5);
+}
+
+static void test_spurious_after_local(void **state)
+{
+	uint64_t sent;
+
+	(void)state;
+	start_tracing(HOST_TRACES);
+	sent = record_ns;
+	feed(make_dropped(REASON_NETFILTER));
+	told(EV_DROP);
+	feed_attempt(SK, sent);
+	released(EV_RETRANSMIT);
+	assert_true(feed_spurious(SEQ, SEQ + MSS)->contradicts);
+	assert_int_equal(got[got_count - 1].spurious.cause_was, RTX_CAUSE_LOCAL);
+	stop(state);
+	/* A lost acknowledgement means just that: the data had arrived. */
+	start_tracing(HOST_TRACES);
+	sent = record_ns;
+	feed(make_dropped_ack(REASON_NETFILTER));
+	told(EV_DROP);
+	feed_attempt(SK, sent);
+	released(EV_RETRANSMIT);
+	assert_false(feed_spurious(SEQ, SEQ + MSS)->contradicts);
+	assert_int_equal(got[got_count - 1].spurious.cause_was, RTX_CAUSE_ACK_LOCAL);
+}
+
 #define TEST(name) cmocka_unit_test_teardown(name, stop)
 
 int main(void)
@@ -1811,6 +2311,21 @@ int main(void)
 		TEST(test_synack),
 		TEST(test_synack_tracepoint),
 		TEST(test_synack_of_socket),
+		TEST(test_drop_event),
+		TEST(test_drop_gives_cause),
+		TEST(test_drop_read_late),
+		TEST(test_ack_drop_gives_cause),
+		TEST(test_fates_of_reasons),
+		TEST(test_drop_of_other_protocol),
+		TEST(test_symbol_after_drop),
+		TEST(test_synthetic_drop),
+		TEST(test_retries_exceeded),
+		TEST(test_socket_of_drop),
+		TEST(test_waits_for_survey),
+		TEST(test_lost_drops),
+		TEST(test_missed_drops),
+		TEST(test_spurious),
+		TEST(test_spurious_after_local),
 		TEST(test_nested),
 		TEST(test_segment_address_used_again),
 		TEST(test_socket_address_used_again),

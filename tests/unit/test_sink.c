@@ -36,6 +36,7 @@ static struct event event_v4(void)
 	r->c.flow.state = 1;
 	r->c.flow.sk = 0xffff888300000000;
 	r->c.flow.netns = 4026531840;
+	r->c.flow.sk = 0xffff888012340000;
 	r->c.flow.uid = 33;
 	r->c.flow.cgroup = 4567;
 	r->c.owner.tgid = 1234;
