@@ -1764,6 +1764,7 @@ static void start_tracing(uint32_t flags)
 	feed(make_reason(REASON_OLD_DATA, "TCP_OLD_DATA"));
 	feed(make_reason(REASON_OTHERHOST, "OTHERHOST"));
 	tick(); /* armed */
+	record_ns += 5000;
 }
 
 /* An attempt whose original left right before the newest record but one. */
@@ -1771,7 +1772,7 @@ static void feed_attempt(uint64_t sk, uint64_t original_ns)
 {
 	union record e = make_entry(sk, SKB);
 
-	e.rec_rtx_entry.delivered_us = original_ns / 1000;
+	e.rec_rtx_entry.delivered_us = original_ns / 1000 - 1;
 	e.rec_rtx_entry.stamp_ns = original_ns;
 	e.rec_rtx_entry.wmem_alloc = 1;
 	e.rec_rtx_entry.dst_netns = NETNS;
@@ -2081,6 +2082,7 @@ static void learn_host(void)
 	feed(make_link(NETNS, 2, LINK_LEAVES));
 	feed(make_addr(NETNS, 1));
 	feed(survey_of(record_ns));
+	record_ns += 5000;
 }
 
 static void test_waits_for_survey(void **state)
@@ -2091,6 +2093,7 @@ static void test_waits_for_survey(void **state)
 	start(HOST_TRACES | HOST_SURVEYS);
 	learn_host();
 	tick();
+	record_ns += 5000;
 	sent = record_ns;
 	feed_attempt(SK, sent);
 	ended = record_ns;
@@ -2150,7 +2153,8 @@ static void test_lost_drops(void **state)
 	assert_int_equal(bucket, tuple_bucket(&back));
 	assert_int_equal(why_after_loss(RING_DROPS, bucket, SK), CAUSE_WHY_RECORDS_LOST);
 	for (uint32_t b = 0; b < REBPF_FLOW_BUCKETS; b++)
-		assert_int_equal(why_after_loss(RING_DROPS, b, SK), b == bucket ? CAUSE_WHY_RECORDS_LOST : CAUSE_WHY_NONE);
+		assert_int_equal(why_after_loss(RING_DROPS, b, SK),
+				 b == bucket ? CAUSE_WHY_RECORDS_LOST : CAUSE_WHY_NONE);
 	/* Of a packet whose flow could not be told: of any. */
 	assert_int_equal(why_after_loss(RING_DROPS, REBPF_FLOW_BUCKETS, SK), CAUSE_WHY_RECORDS_LOST);
 	assert_int_equal(why_after_loss(RING_CONTROL, flow_bucket(SK), SK), CAUSE_WHY_RECORDS_LOST);
@@ -2161,8 +2165,8 @@ static void test_lost_drops(void **state)
 	l = make_loss(RING_DROPS, SK, 1);
 	l.rec_loss.bucket = REBPF_FLOW_BUCKETS;
 	feed(l);
-	sent = record_ns + 1000;
-	record_ns = sent;
+	record_ns += 5000;
+	sent = record_ns;
 	feed_attempt(SK, sent);
 	feed(survey_of(record_ns));
 	assert_int_equal(released(EV_RETRANSMIT)->retransmit.cause, RTX_CAUSE_NETWORK);

@@ -172,7 +172,7 @@ static void test_direction_of_ack(void **state)
 	assert_false(answer.ack_lost.found);
 }
 
-/* The virtual CPU stood still between reserving the record and reading the clock: its neighbours in the ring are older. */
+/* The virtual CPU stood still between reserving the record and reading the clock: what lies behind it is older. */
 static void test_disorder(void **state)
 {
 	union record r = make_dropped(0), older = make_dropped(0);
@@ -295,7 +295,7 @@ static void test_virtual_hop_with_empty_queues(void **state)
 	assert_int_not_equal(ev.cause, RTX_CAUSE_NETWORK);
 }
 
-/* The same with a physical one: what the socket has sent is still in this host (the driver's ring, a neighbour's queue). */
+/* The same with a physical one: what the socket has sent is still in this host (in the driver's ring, say). */
 static void test_wmem_with_empty_queues(void **state)
 {
 	(void)state;
@@ -347,8 +347,8 @@ static void test_softnet_without_base(void **state)
 }
 
 /*
- * A SYN-ACK over loopback that TC did not see: no device is known, all but loopback leave the kernel, and the peer is on
- * this host.
+ * A SYN-ACK over loopback that TC did not see: no device is known, all but loopback leave the kernel, and the peer
+ * is on this host.
  */
 static void test_loopback_without_device(void **state)
 {
@@ -388,8 +388,8 @@ static void test_later_delivered_by_departure(void **state)
 }
 
 /*
- * The first segment after a pause, paced by fq: tcp_rate_skb_sent() takes its departure, which lies in the future, for the
- * time of the last delivery. It was dropped at once, by netfilter.
+ * The first segment after a pause, paced by fq: tcp_rate_skb_sent() takes its departure, which lies in the future,
+ * for the time of the last delivery. It was dropped at once, by netfilter.
  */
 static void test_window_of_paced_segment(void **state)
 {
@@ -402,8 +402,8 @@ static void test_window_of_paced_segment(void **state)
 }
 
 /*
- * Which retransmission this is has been forgotten. With entry hooks the copy before is known all the same: by its stamp,
- * and so by its time stamp value. What was dropped a second earlier was another.
+ * Which retransmission this is has been forgotten. With entry hooks the copy before is known all the same: by its
+ * stamp, and so by its time stamp value. What was dropped a second earlier was another.
  */
 static void test_local_of_older_copy(void **state)
 {

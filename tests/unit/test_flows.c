@@ -542,7 +542,7 @@ static void test_previous_of_refused(void **state)
 	assert_int_equal(copy_at(&s, 1000, 2000, 9)->sent_ns, 5);
 }
 
-/* What was acknowledged in part: the rest keeps its copy. What another lap or another socket sent is no copy of this. */
+/* Acknowledged in part: the rest keeps its copy. What another lap or another socket sent is no copy of this. */
 static void test_previous_forgotten(void **state)
 {
 	struct sock s = make_sock(SK, 1000);

@@ -430,7 +430,8 @@ static void test_hostile(void **state)
 		record_ns = next_random(&seed);
 		switch (next_random(&seed) % 5) {
 		case 0:
-			link_is(netns, ifindex, (uint8_t)next_random(&seed), next_random(&seed) & 7, next_random(&seed));
+			link_is(netns, ifindex, (uint8_t)next_random(&seed), next_random(&seed) & 7,
+				next_random(&seed));
 			break;
 		case 1:
 			addr_is(netns, (uint8_t)ifindex, next_random(&seed) & 1);
