@@ -425,6 +425,7 @@ enum link_type {
 /* rec_link.bits */
 #define LINK_GONE 0x1       /* there is no such device any more */
 #define LINK_XDP 0x2        /* an XDP program may drop or redirect what it receives */
+#define LINK_DOWN 0x8 /* nothing goes through it */
 #define LINK_TC_CONSUMES 0x4 /* a TC or netfilter egress/ingress program, not ours, that can consume silently */
 
 /*
@@ -455,7 +456,7 @@ struct rec_addr {
 /* rec_survey.bits */
 #define SURVEY_FULL 0x1       /* looked at links, addresses and programs, not only at counters and queues */
 #define SURVEY_INCOMPLETE 0x2 /* there are namespaces that could not be looked into */
-#define SURVEY_QUEUED 0x4     /* some queueing discipline, or a backlog of the CPUs, held packets */
+#define SURVEY_QUEUED 0x4     /* a queueing discipline, a CPU's backlog, an unresolved neighbour or NFQUEUE held packets */
 
 /*
  * SURVEY: what LINK and ADDR records have said so far was so at some time between @begin_ns and h.ts_ns.

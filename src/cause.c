@@ -7,6 +7,7 @@
 
 #define ERRNO_BUSY 16 /* EBUSY of the recording kernel; the same on every architecture we build for */
 
+#define PACING_NS NSEC_PER_SEC /* no segment is put off for longer */
 #define STATE_SYN_SENT 2 /* include/net/tcp_states.h */
 
 /* A queue that held the previous copy until after the attempt, and was empty so soon afterwards, with the new one gone
@@ -76,12 +77,18 @@ static struct window find_window(const struct attempt *a, const struct cause_con
 	if (ctx->previous) {
 		w.known = true;
 		w.from_ns = w.until_ns = ctx->previous->sent_ns;
+		/* Its departure may lie behind the call (pacing). */
+		if (ctx->previous->stamp_ns > w.until_ns)
+			w.until_ns = ctx->previous->stamp_ns;
 		return w;
 	}
 	if (attempt != 1)
 		return w;
 	w.from_ns = original_not_before(a);
 	w.known = w.from_ns;
+	/* The first after a pause: that is its own departure, which pacing may have put off (tcp_rate_skb_sent). */
+	if (w.known && !is_late(a) && !is_synack(&a->entry) && w.from_ns / 1000 == a->entry.stamp_ns / 1000)
+		w.from_ns -= w.from_ns < PACING_NS ? w.from_ns : PACING_NS;
 	w.until_ns = original_not_after(a, type);
 	return w;
 }
@@ -94,17 +101,26 @@ static uint32_t ts_clock(uint64_t ns, uint64_t unit_ns, uint32_t offset)
 	return (uint32_t)(ns / unit_ns) + offset;
 }
 
+static uint64_t ts_unit(const struct attempt *a)
+{
+	const struct rec_copy *c = a->hop_count ? &a->hop[0].tc.c : NULL;
+	uint32_t off = c ? ts_clock(a->begin_ns, 1000, a->entry.tsoffset) - c->tsval : 0;
+
+	return c && off + 100000 < 200000 ? 1000 : NSEC_PER_MSEC;
+}
+
 static void set_ts_window(struct evidence_query *q, const struct attempt *a)
 {
 	const struct rec_rtx_entry *e = &a->entry;
 	const struct rec_copy *c = a->hop_count ? &a->hop[0].tc.c : NULL;
-	uint64_t unit_ns = NSEC_PER_MSEC;
+	uint64_t unit_ns = ts_unit(a);
 
 	if (c && !c->tsval)
 		return;
-	if (c && (uint32_t)(ts_clock(a->begin_ns, 1000, e->tsoffset) - c->tsval) + 100000 < 200000)
-		unit_ns = 1000;
 	q->has_ts = true;
+	q->is_unit_unknown = !c;
+	q->ts_from_us = ts_clock(q->from_ns, 1000, e->tsoffset);
+	q->ts_until_us = ts_clock(a->begin_ns, 1000, e->tsoffset);
 	q->ts_second = (uint32_t)(NSEC_PER_SEC / unit_ns);
 	q->ts_from = ts_clock(q->from_ns, unit_ns, e->tsoffset);
 	q->ts_until = ts_clock(a->begin_ns, unit_ns, e->tsoffset);
@@ -126,6 +142,7 @@ static void make_query(struct evidence_query *q, const struct attempt *a, const 
 
 	memset(q, 0, sizeof(*q));
 	q->t = tuple_of(&e->flow);
+	q->sk = a->sk;
 	q->seq = a->exit.seq;
 	q->end_seq = a->exit.end_seq;
 	q->ack_seq = e->rcv_nxt;
@@ -135,7 +152,7 @@ static void make_query(struct evidence_query *q, const struct attempt *a, const 
 	q->snd_nxt = seq_before(e->snd_nxt, a->exit.end_seq) ? a->exit.end_seq : e->snd_nxt;
 	/* Not known: then what rebpf has seen is too late for a proof of absence, but what is there may be the one. */
 	q->from_ns = w->known ? w->from_ns : ctx->armed_ns;
-	q->until_ns = a->begin_ns;
+	q->until_ns = a->begin_ns - (is_late(a) && is_synack(e) ? CAUSE_SYNACK_CALL_NS : 0);
 	q->any_addresses = ctx->nat_possible;
 	set_ts_window(q, a);
 	if (ctx->previous) {
@@ -147,6 +164,9 @@ static void make_query(struct evidence_query *q, const struct attempt *a, const 
 	} else {
 		q->skip_unsent = true;
 	}
+	/* The value that the previous copy carries is its departure. */
+	if (!q->tsval && q->has_ts && !q->is_unit_unknown && !is_late(a) && !is_synack(e))
+		q->tsval = ts_clock(e->stamp_ns, ts_unit(a), e->tsoffset);
 }
 
 static void fill_drop(const struct attempt *a, const struct cause_context *ctx, const struct evidence_drop *d,
@@ -196,6 +216,9 @@ static bool has_departed(const struct attempt *a, const struct cause_context *ct
 	/* Behind a virtual device others may hold it, in the socket's name no longer. */
 	if (first == LINK_LEAVES && is_nothing_under_way(a))
 		return true;
+	/* The socket's own count says more of a device that leaves; a request for a connection has none. */
+	if (first == LINK_LEAVES && !is_synack(&a->entry))
+		return false;
 	return hostnet_queues_were_empty(ctx->hostnet, w->until_ns ? w->until_ns : a->begin_ns, a->begin_ns,
 					 QUEUE_SLACK_NS);
 }
@@ -218,24 +241,28 @@ static enum cause_why why_not_network(const struct attempt *a, const struct caus
 	const struct rec_rtx_entry *e = &a->entry;
 	const struct rec_flow *f = &e->flow;
 	bool peer_local = hostnet_is_local(ctx->hostnet, f->raddr, f->ip_version);
-	uint32_t netns, bits;
+	uint32_t netns, bits, scope;
 	enum link_type first = first_hop(a, ctx, &netns);
-	bool leaves = first == LINK_LEAVES;
+	/* Where the device is only inferred from the others of its namespace, loopback may be the way to a local peer. */
+	bool sure = (e->dst_ifindex && e->dst_netns) || a->hop_count;
+	bool leaves = first == LINK_LEAVES && (sure || !peer_local);
 
 	if (!ctx->has_reasons && (peer_local || ctx->sk_drops_rose))
 		return CAUSE_WHY_RECEIVER_BLIND;
 	if (!leaves && (peer_local || first == LINK_LOOPBACK || first == LINK_UNKNOWN))
 		return CAUSE_WHY_SAME_HOST;
-	if (first == LINK_TUNNEL || e->dst_bits)
+	if (first == LINK_TUNNEL || e->dst_bits || (!leaves && hostnet_has_tunnels(ctx->hostnet)))
 		return CAUSE_WHY_ENCAPSULATED;
-	bits = hostnet_bits(ctx->hostnet, leaves ? netns : 0);
+	/* A peer on this host has devices of its own. */
+	scope = leaves && !peer_local ? netns : 0;
+	bits = hostnet_bits(ctx->hostnet, scope);
 	if (bits & LINK_XDP)
 		return CAUSE_WHY_XDP;
 	if (bits & LINK_TC_CONSUMES)
 		return CAUSE_WHY_TC_CONSUMED;
 	if (!has_departed(a, ctx, w, first))
 		return CAUSE_WHY_QUEUED;
-	if (hostnet_lost_silently(ctx->hostnet, leaves ? netns : 0, w->from_ns, a->begin_ns))
+	if (hostnet_lost_silently(ctx->hostnet, scope, w->from_ns, a->begin_ns))
 		return CAUSE_WHY_NIC_DROPS;
 	return CAUSE_WHY_NONE;
 }
@@ -249,7 +276,7 @@ static enum cause_why why_unknown(const struct attempt *a, const struct cause_co
 
 	if (!(ctx->host_flags & HOST_SEES_ALL_DROPS))
 		return CAUSE_WHY_DROPS_NOT_TRACED;
-	if (answer->forgotten || (ctx->lost_until_ns && from_ns <= ctx->lost_until_ns))
+	if (ctx->unseen || answer->forgotten || (ctx->lost_until_ns && from_ns <= ctx->lost_until_ns))
 		return CAUSE_WHY_RECORDS_LOST;
 	if (!w->known && attempt == 1)
 		return CAUSE_WHY_NO_PREVIOUS_STAMP;

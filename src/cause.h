@@ -17,12 +17,19 @@
 struct cause_context {
 	uint32_t host_flags;
 	bool has_reasons, nat_possible, sk_drops_rose;
+	bool unseen; /* retransmissions of this socket went by that no hook saw */
 	uint64_t armed_ns, lost_until_ns;
 	const struct flows_copy *previous;
 	const struct evidence *evidence;
 	const struct hostnet *hostnet;
 	const struct places *places;
 };
+
+/*
+ * A SYN-ACK that is seen at the end of its call only: what was dropped so shortly before is the new copy. Retransmissions of
+ * it are a second apart.
+ */
+#define CAUSE_SYNACK_CALL_NS (20 * NSEC_PER_MSEC)
 
 /* Fills ev->cause, cause_why and cause_drop; ev->attempt and what describes the segment must be there. */
 void cause_decide(const struct attempt *a, const struct cause_context *ctx, struct ev_retransmit *ev);

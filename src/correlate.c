@@ -123,7 +123,7 @@ static uint32_t count_attempt(struct correlate *c, const struct attempt *a, cons
 		.high_seq = e->high_seq,
 		.timeout = ev->type == RTX_TYPE_RTO || ev->type == RTX_TYPE_ZERO_WINDOW,
 		.sk_drops = e->sk_drops,
-		.copy.sent_ns = a->begin_ns,
+		.copy.sent_ns = a->begin_ns - (e->hook == RTX_HOOK_SYNACK_TP ? CAUSE_SYNACK_CALL_NS : 0),
 		.copy.stamp_ns = a->exit.stamp_ns,
 		.copy.tsval = a->hop_count ? a->hop[0].tc.c.tsval : 0,
 		.copy.ip_id = a->hop_count ? a->hop[0].tc.c.ip_id : 0,
@@ -206,6 +206,7 @@ static void decide_cause(struct correlate *c, const struct attempt *a, struct ev
 		.has_reasons = c->has_reasons,
 		.nat_possible = c->host_flags & HOST_NAT_POSSIBLE,
 		.sk_drops_rose = flows_sk_drops_rose(c->flows),
+		.unseen = flows_unseen(c->flows),
 		.armed_ns = c->armed_ns,
 		.lost_until_ns = lost_until(c, a),
 		.previous = flows_previous(c->flows),
@@ -214,6 +215,7 @@ static void decide_cause(struct correlate *c, const struct attempt *a, struct ev
 		.places = c->places,
 	};
 
+	c->stats.unseen += flows_unseen(c->flows);
 	cause_decide(a, &ctx, ev);
 	if (ev->outcome != RTX_OUTCOME_REFUSED)
 		flows_set_cause(c->flows, (uint8_t)ev->cause);

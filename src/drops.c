@@ -11,6 +11,8 @@
 #define RECENT_NS (50 * NSEC_PER_MSEC)
 
 struct recent {
+	struct rec_tuple t;
+	uint32_t seq;
 	uint64_t skb, ts_ns;
 };
 
@@ -54,7 +56,8 @@ static bool is_told(struct drops *d, const struct rec_drop *r)
 	for (unsigned int i = 0; i < RECENT; i++) {
 		struct recent *x = &d->recent[i];
 
-		if (x->skb && x->skb == r->skb && r->h.ts_ns - x->ts_ns < RECENT_NS) {
+		if (x->skb && x->skb == r->skb && x->seq == r->seq && !memcmp(&x->t, &r->t, sizeof(r->t)) &&
+		    r->h.ts_ns - x->ts_ns < RECENT_NS) {
 			x->skb = 0;
 			return true;
 		}
@@ -181,7 +184,8 @@ bool drops_take(struct drops *d, const struct rec_drop *r, struct ev_drop *ev)
 	if (source == DROP_SOURCE_KFREE && is_told(d, r))
 		return false;
 	if (source != DROP_SOURCE_KFREE)
-		d->recent[d->recent_count++ % RECENT] = (struct recent){ r->skb, r->h.ts_ns };
+		d->recent[d->recent_count++ % RECENT] = 
+			(struct recent){ r->t, r->seq, r->skb, r->h.ts_ns };
 	id = places_id(d->places, r->location, r->reason, source);
 	place = places_get(d->places, id);
 	if (r->t.protocol == IPPROTO_NUMBER_TCP && source != DROP_SOURCE_RETRIES_EXCEEDED)

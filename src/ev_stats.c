@@ -63,6 +63,7 @@ static void counter_fields(const struct ev_stats *s, struct visitor *v)
 		field_object_end(v);
 	}
 	field_u64(v, FIELD_AS("missed", "Missed by the hooks", SHOW_ALWAYS), s->missed);
+	field_u64(v, FIELD_AS("unseen", "Segments unseen by the hooks", SHOW_ALWAYS), s->unseen);
 	field_u64(v, FIELD_AS("malformed", "Records malformed", SHOW_ALWAYS), s->malformed);
 	field_u64(v, FIELD_AS("incomplete", "Attempts incomplete", SHOW_VERBOSE), s->incomplete);
 	field_u64(v, FIELD_AS("output_lost", "Output lines lost", SHOW_ALWAYS), s->output_lost);

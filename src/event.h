@@ -212,6 +212,7 @@ struct ev_stats {
 	uint64_t incomplete; /* attempts whose end was never seen */
 	uint64_t records;    /* read from the rings */
 	uint64_t lost[RING_COUNT];
+	uint64_t unseen;     /* segments that sockets counted as retransmitted and no hook saw */
 	uint64_t missed;     /* program runs that the kernel skipped, and slots that could not be opened */
 	uint64_t malformed;
 	uint64_t output_lost; /* lines that a blocked reader cost */

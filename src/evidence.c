@@ -14,8 +14,9 @@
 #define NUMBER_MASK ((1u << NUMBER_BITS) - 1)
 #define MAX_PACKETS (1u << 24)
 #define MAX_RANGES 64   /* disjoint parts of one segment */
-#define SKEW_NS NSEC_PER_MSEC /* the log is in the order of the ring, which is that of time but for so much */
-#define SEQ_SHIFT 16    /* of the index by sequence number: a buffer is no longer than two of its steps */
+#define MAX_IDS 1024    /* segments of one buffer: 64 kB of 64 bytes */
+#define SEQ_STEPS 9     /* of the index that a buffer of BIG TCP, 512 kB, may begin before */
+#define SEQ_SHIFT 16    /* of the index by sequence number */
 /* A time stamp value is older than its copy's departure by rounding, and by the clock that the socket has cached. */
 #define TS_SLACK 4
 #define ECHO_MAX_SEC 60
@@ -25,7 +26,9 @@ enum { KEY_PACKET, KEY_NAT, KEY_NAT2, KEY_SEQ, KEY_COUNT };
 
 struct packet {
 	uint64_t ts_ns;
+	uint64_t latest_ns; /* of it and all before it in the log, which is in the order of the ring: nothing older is newer */
 	uint64_t stamp_ns;
+	uint64_t sk; /* that sent it, 0: not known */
 	uint64_t key[KEY_SEQ]; /* of its tuples, 0: none */
 	uint64_t end[2];       /* of its source and its destination */
 	uint32_t next[KEY_COUNT]; /* link to the next older one in the same bucket */
@@ -48,7 +51,7 @@ struct evidence {
 	uint32_t newest, count;
 	uint32_t *bucket; /* links */
 	uint32_t bucket_count; /* a power of two */
-	uint64_t seed;
+	uint64_t seed, latest_ns;
 	uint64_t forgotten_ns[REBPF_FLOW_BUCKETS]; /* by flow_buckets() */
 	uint64_t forgotten_any_ns;
 };
@@ -105,7 +108,7 @@ static uint64_t key_of_end(const struct evidence *e, const uint8_t addr[16], uin
 
 static uint64_t key_of_ends(uint64_t source, uint64_t destination)
 {
-	return mix(source, destination) | 1;
+	return mix(mix(source, 1), destination) | 1; /* mix() alone knows no direction */
 }
 
 static uint64_t key_of_tuple(const struct evidence *e, const struct rec_tuple *t)
@@ -189,10 +192,13 @@ void evidence_add(struct evidence *e, const struct rec_drop *d, uint32_t place, 
 		forget(e, p);
 	else
 		e->count++;
+	if (d->h.ts_ns > e->latest_ns)
+		e->latest_ns = d->h.ts_ns;
 	*p = (struct packet){
 		.ts_ns = d->h.ts_ns, .seq = d->seq, .end_seq = d->end_seq, .ack = d->ack, .tsval = d->tsval,
 		.tsecr = d->tsecr, .place = place, .netns = d->netns, .pid = d->owner.tgid, .ip_id = d->ip_id,
 		.tcp_flags = d->tcp_flags, .fate = (uint8_t)fate, .unsent = (uint8_t)unsent, .stamp_ns = d->stamp_ns,
+		.latest_ns = e->latest_ns, .sk = d->received ? 0 : d->sk,
 		.sacks = d->sacks < REBPF_SACK_BLOCKS ? d->sacks : REBPF_SACK_BLOCKS,
 	};
 	memcpy(p->sack, d->sack, sizeof(p->sack));
@@ -241,7 +247,11 @@ static void found(struct evidence_drop *out, const struct packet *p, bool nat)
 
 static bool ts_within(const struct evidence_query *q, uint32_t ts)
 {
-	return q->has_ts && ts && ts - (q->ts_from - TS_SLACK) <= q->ts_until - q->ts_from + 2 * TS_SLACK;
+	if (!q->has_ts || !ts)
+		return false;
+	if (ts - (q->ts_from - TS_SLACK) <= q->ts_until - q->ts_from + 2 * TS_SLACK)
+		return true;
+	return q->is_unit_unknown && ts - (q->ts_from_us - TS_SLACK) <= q->ts_until_us - q->ts_from_us + 2 * TS_SLACK;
 }
 
 /*
@@ -266,7 +276,7 @@ static bool is_older_copy(const struct evidence_query *q, const struct packet *p
 	if (q->tsval && p->tsval)
 		return seq_before(p->tsval + TS_SLACK, q->tsval);
 	/* GSO numbers the segments of one buffer on from its id. */
-	return same_tuple && q->ip_id && p->ip_id && (uint16_t)(p->ip_id - q->ip_id) > 64;
+	return same_tuple && q->ip_id && p->ip_id && (uint16_t)(p->ip_id - q->ip_id) > MAX_IDS;
 }
 
 static bool covers(const struct packet *p, uint32_t seq)
@@ -355,6 +365,9 @@ static void judge_ack(struct search *s, const struct packet *p, bool nat)
 
 static void look_at_tuple(struct search *s, const struct packet *p, bool nat)
 {
+	/* The same addresses may be in use in another namespace, with nearby sequence numbers (secure_seq.c). */
+	if (p->sk && s->q->sk && p->sk != s->q->sk)
+		return;
 	if (seq_before(p->seq, s->q->end_seq) && seq_before(s->q->seq, p->end_seq) &&
 	    !is_older_copy(s->q, p, !nat))
 		judge_copy(s, p, nat);
@@ -387,8 +400,7 @@ static void look_at_foreign(struct search *s, const struct packet *p, bool forwa
 	if (forward) {
 		if (ts_within(q, p->tsval) && covers(p, q->seq) && !is_older_copy(q, p, false))
 			judge_copy(s, p, true);
-		else if ((!q->has_ts || !p->tsval) && p->seq == q->seq && p->end_seq == q->end_seq &&
-			 p->fate != DROP_FATE_DELIVERED)
+		else if ((!q->has_ts || !p->tsval) && covers(p, q->seq) && p->fate != DROP_FATE_DELIVERED)
 			s->a->nat |= shares_end(s, p, true);
 		return;
 	}
@@ -396,11 +408,11 @@ static void look_at_foreign(struct search *s, const struct packet *p, bool forwa
 		return;
 	if (echo_within(q, p->tsecr))
 		judge_ack(s, p, true);
-	else if (!q->has_ts || !p->tsecr)
+	else
 		s->a->nat |= shares_end(s, p, false);
 }
 
-enum walk { WALK_FORWARD, WALK_BACKWARD, WALK_FOREIGN, WALK_FOREIGN_BACK };
+enum walk { WALK_FORWARD, WALK_BACKWARD, WALK_FOREIGN, WALK_FOREIGN_BACK, WALK_FRAGMENT };
 
 static void look_at(struct search *s, const struct packet *p, unsigned int which, enum walk walk)
 {
@@ -417,6 +429,9 @@ static void look_at(struct search *s, const struct packet *p, unsigned int which
 	case WALK_FOREIGN_BACK:
 		look_at_foreign(s, p, false);
 		break;
+	case WALK_FRAGMENT:
+		s->a->unclear |= p->fate != DROP_FATE_COPY && p->fate != DROP_FATE_DELIVERED;
+		break;
 	}
 }
 
@@ -426,7 +441,7 @@ static void walk(struct search *s, uint64_t key, bool by_seq, enum walk how)
 	unsigned int steps = 0;
 	const struct packet *p;
 
-	while ((p = follow(s->e, link)) && p->ts_ns + SKEW_NS >= s->q->from_ns) {
+	while ((p = follow(s->e, link)) && p->latest_ns >= s->q->from_ns) {
 		unsigned int which = link >> NUMBER_BITS;
 		uint64_t its_key = which == KEY_SEQ ? seq_key_of(p) : p->key[which];
 
@@ -466,6 +481,17 @@ static uint32_t total_covered(struct search *s)
 	return total;
 }
 
+/* A later fragment of an IP packet has no ports, so which packet of these addresses it was part of is not known. */
+static void walk_fragments(struct search *s)
+{
+	const struct rec_tuple *t = &s->q->t;
+	uint64_t local = key_of_end(s->e, t->saddr, 0, t->ip_version);
+	uint64_t remote = key_of_end(s->e, t->daddr, 0, t->ip_version);
+
+	walk(s, key_of_ends(local, remote), false, WALK_FRAGMENT);
+	walk(s, key_of_ends(remote, local), false, WALK_FRAGMENT);
+}
+
 void evidence_ask(const struct evidence *e, const struct evidence_query *q, struct evidence_answer *a)
 {
 	struct search s = { .e = e, .q = q, .a = a };
@@ -481,13 +507,14 @@ void evidence_ask(const struct evidence *e, const struct evidence_query *q, stru
 	walk(&s, s.backward, false, WALK_BACKWARD);
 	if (!a->lost.found && q->is_synack)
 		walk(&s, key_of_synack(q->ack_seq), true, WALK_FOREIGN);
-	for (uint32_t i = 0; i < 2 && !a->lost.found; i++)
+	for (uint32_t i = 0; i < SEQ_STEPS && !a->lost.found; i++)
 		walk(&s, key_of_seq((q->seq >> SEQ_SHIFT) - i), true, WALK_FOREIGN);
 	if (!a->lost.found && !a->ack_lost.found && q->is_syn)
 		walk(&s, key_of_synack(q->end_seq), true, WALK_FOREIGN_BACK);
 	/* What the peer has sent may be ahead of what has come. */
-	for (uint32_t i = 0; i < 4 && !q->is_syn && !a->lost.found && !a->ack_lost.found; i++)
-		walk(&s, key_of_seq((q->ack_seq >> SEQ_SHIFT) + 2 - i), true, WALK_FOREIGN_BACK);
+	for (uint32_t i = 0; i < 2 * SEQ_STEPS && !q->is_syn && !a->lost.found && !a->ack_lost.found; i++)
+		walk(&s, key_of_seq((q->ack_seq >> SEQ_SHIFT) + SEQ_STEPS - i), true, WALK_FOREIGN_BACK);
+	walk_fragments(&s);
 	a->covered = total_covered(&s);
 }
 
@@ -499,7 +526,7 @@ bool evidence_find_copy(const struct evidence *e, const struct rec_tuple *t, uin
 	const struct packet *p;
 
 	memset(out, 0, sizeof(*out));
-	for (unsigned int steps = 0; (p = follow(e, link)) && p->ts_ns + SKEW_NS >= from_ns && steps < MAX_STEPS; steps++) {
+	for (unsigned int steps = 0; (p = follow(e, link)) && p->latest_ns >= from_ns && steps < MAX_STEPS; steps++) {
 		unsigned int which = link >> NUMBER_BITS;
 
 		if (which == KEY_PACKET && p->key[which] == key && p->stamp_ns == stamp_ns && p->ts_ns >= from_ns &&

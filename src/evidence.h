@@ -29,14 +29,15 @@ void evidence_add(struct evidence *e, const struct rec_drop *d, uint32_t place, 
 
 /*
  * The segment that was retransmitted, and which copies count.
- * @t:          the socket's ends, local first.
+ * @t:          the socket's ends, local first. @sk: its address.
  * @seq, @end_seq: what was retransmitted. The verdict is about the byte at @seq.
  * @is_first:   nothing of it was retransmitted before. @is_syn: the peer's sequence numbers are not known
  *              yet. @is_synack: it answers them.
  * @ack_seq:    what the peer's packets start at, as far as the socket knows (tcp_sock.rcv_nxt).
  * @snd_nxt:    nothing beyond was ever sent.
  * @from_ns, @until_ns: drops of then.
- * @ts_from, @ts_until: time stamp values of copies of then, if @has_ts.
+ * @ts_from, @ts_until: time stamp values of copies of then, if @has_ts; if @is_unit_unknown, these of a clock in ms or the
+ *              same of one in us.
  * @any_addresses: its packets may have been translated out of rebpf's sight.
  * @stamp_ns, @tsval, @ip_id: of the previous copy, where another one may be dropped too; 0: not known.
  * @skip_unsent: a drop inside the call that first sent the segment does not count where that call failed: the original is
@@ -44,12 +45,14 @@ void evidence_add(struct evidence *e, const struct rec_drop *d, uint32_t place, 
  */
 struct evidence_query {
 	struct rec_tuple t;
+	uint64_t sk;
 	uint32_t seq, end_seq;
 	uint32_t ack_seq, snd_nxt;
 	uint64_t from_ns, until_ns;
-	bool has_ts, any_addresses, skip_unsent, is_first, is_syn, is_synack;
+	bool has_ts, any_addresses, skip_unsent, is_first, is_syn, is_synack, is_unit_unknown;
 	uint64_t stamp_ns;
 	uint32_t ts_from, ts_until;
+	uint32_t ts_from_us, ts_until_us;
 	uint32_t ts_second; /* ticks of the time stamp clock in a second */
 	uint32_t tsval;
 	uint16_t ip_id;

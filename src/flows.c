@@ -39,6 +39,7 @@ struct flows {
 	/* Of the last flows_count(). */
 	struct flows_copy previous;
 	bool sk_drops_rose;
+	uint32_t unseen;
 };
 
 struct flows *flows_new(unsigned int max_flows)
@@ -272,6 +273,7 @@ uint32_t flows_count(struct flows *f, const struct rec_flow *flow, const struct 
 	uint32_t count;
 
 	memset(&f->previous, 0, sizeof(f->previous));
+	f->unseen = 0;
 	if (!x)
 		return 0;
 	f->sk_drops_rose = a.sk_drops != x->sk_drops;
@@ -279,7 +281,8 @@ uint32_t flows_count(struct flows *f, const struct rec_flow *flow, const struct 
 	if (a.transmitted)
 		x->last = a.copy;
 	/* Attempts went by unseen: what we counted may be too little. */
-	if (x->total_retrans != a.total_before)
+	f->unseen = a.total_before - x->total_retrans;
+	if (f->unseen)
 		forget_ranges(x);
 	x->total_retrans = a.total_after;
 	if (a.timeout) {
@@ -303,6 +306,11 @@ uint32_t flows_count(struct flows *f, const struct rec_flow *flow, const struct 
 const struct flows_copy *flows_previous(const struct flows *f)
 {
 	return f->previous.sent_ns ? &f->previous : NULL;
+}
+
+uint32_t flows_unseen(const struct flows *f)
+{
+	return f->unseen;
 }
 
 bool flows_sk_drops_rose(const struct flows *f)

@@ -63,6 +63,11 @@ enum flows_loss flows_loss(const struct flows *f, uint32_t high_seq);
 
 /* Of the attempt that was counted last: the previous retransmission of its first byte. NULL: there was none, or unknown. */
 const struct flows_copy *flows_previous(const struct flows *f);
+/*
+ * How many segments did the socket retransmit since its attempt before that nobody told of? By its own counter; 0 if that
+ * attempt is not remembered.
+ */
+uint32_t flows_unseen(const struct flows *f);
 /* Has the socket dropped packets since its attempt before, or (@f has not seen one) ever? */
 bool flows_sk_drops_rose(const struct flows *f);
 /* Notes the verdict of the attempt that was counted last. */

@@ -16,6 +16,7 @@ struct link {
 	uint32_t bits;
 	uint8_t type;
 	uint64_t errors;
+	uint64_t since_ns;  /* its counters are known since then */
 	uint64_t explained; /* drop records since @errors was read */
 };
 
@@ -45,6 +46,7 @@ struct hostnet {
 	struct rise rise[MAX_RISES];
 	uint64_t surveys, rises; /* so far; the newest is at [(n - 1) % MAX] */
 	uint64_t softnet;
+	uint64_t first_ns; /* end of the first survey */
 	uint64_t forgotten_ns; /* rises up to here may have been overwritten */
 	bool incomplete, overflowed;
 };
@@ -122,7 +124,9 @@ void hostnet_learn_link(struct hostnet *h, const struct rec_link *l)
 		}
 		h->links = list;
 		known = &h->links[h->link_count++];
-		*known = (struct link){ .netns = l->netns, .ifindex = l->ifindex, .errors = l->errors };
+		/* Without errors, it never lost anything. */
+		*known = (struct link){ .netns = l->netns, .ifindex = l->ifindex, .errors = l->errors,
+					.since_ns = l->errors ? l->h.ts_ns : 0 };
 	}
 	if (l->errors > known->errors && l->errors - known->errors > known->explained)
 		note_rise(h, l->netns, l->ifindex, l->h.ts_ns, l->errors - known->errors - known->explained);
@@ -162,6 +166,8 @@ void hostnet_learn_survey(struct hostnet *h, const struct rec_survey *s)
 		note_rise(h, 0, 0, s->h.ts_ns, s->softnet - h->softnet);
 	for (uint32_t i = 0; i < h->link_count; i++)
 		h->links[i].explained = 0;
+	if (!h->surveys)
+		h->first_ns = s->h.ts_ns;
 	h->softnet = s->softnet;
 	h->incomplete = s->bits & SURVEY_INCOMPLETE;
 	h->survey[h->surveys++ % MAX_SURVEYS] =
@@ -249,14 +255,26 @@ bool hostnet_lost_silently(const struct hostnet *h, uint32_t netns, uint64_t fro
 {
 	uint64_t n = h->rises < MAX_RISES ? h->rises : MAX_RISES;
 
-	if (from_ns <= h->forgotten_ns)
+	/* Without a base, or without a look at them afterwards, counters say nothing. */
+	if (from_ns <= h->forgotten_ns || from_ns < h->first_ns || hostnet_surveyed_ns(h) < until_ns)
 		return true;
+	for (uint32_t i = 0; i < h->link_count; i++)
+		if (h->links[i].since_ns > from_ns && (!netns || h->links[i].netns == netns))
+			return true;
 	for (uint64_t i = 0; i < n; i++) {
 		const struct rise *r = &h->rise[(h->rises - 1 - i) % MAX_RISES];
 
 		if (r->amount && r->until_ns >= from_ns && r->from_ns <= until_ns && (!netns || !r->netns || r->netns == netns))
 			return true;
 	}
+	return false;
+}
+
+bool hostnet_has_tunnels(const struct hostnet *h)
+{
+	for (uint32_t i = 0; i < h->link_count; i++)
+		if (h->links[i].type == LINK_TUNNEL && !(h->links[i].bits & LINK_DOWN))
+			return true;
 	return false;
 }
 

@@ -27,7 +27,6 @@
 #define SURVEY_FULL_NS NSEC_PER_SEC          /* the same, with everything */
 #define SURVEY_IDLE_NS (10 * NSEC_PER_SEC)   /* with everything, while there are none */
 #define SKEW_NS NSEC_PER_MSEC        /* records of several CPUs may be so much out of order */
-#define KNOWN_NETNS 256              /* a power of two */
 
 struct live {
 	const struct options *options;
@@ -47,10 +46,10 @@ struct live {
 	uint64_t lost[RING_COUNT];
 	uint64_t read_ns[RING_COUNT]; /* the newest record read */
 	uint64_t drained_ns;          /* the rings have been read up to here */
-	uint64_t surveyed_ns, surveyed_full_ns, survey_pause_ns;
+	uint64_t surveyed_ns, surveyed_full_ns; /* the last ones began, or ended, then */
+	uint64_t survey_pause_ns, survey_full_pause_ns;
 	int survey_timer;
 	bool survey_wanted, survey_full_wanted;
-	uint32_t known_netns[KNOWN_NETNS]; /* of retransmitting sockets */
 	uint64_t armed_ns, rate_at_ns, rate_produced, rate_drops, skipped_runs;
 	bool hinted;
 };
@@ -118,27 +117,41 @@ static void on_survey_record(void *ctx, const void *record, size_t size)
 	pipeline_feed(l->pipeline, record, size);
 }
 
-/* A namespace that has not retransmitted before may be a new one. */
-static void note_netns(struct live *l, uint32_t netns)
+/* A socket of a namespace, or with a way out, that no survey has told of. */
+static void note_entry(struct live *l, const struct rec_rtx_entry *e)
 {
-	uint32_t *known = &l->known_netns[netns & (KNOWN_NETNS - 1)];
-
-	if (*known != netns)
+	if (l->survey && (!survey_knows(l->survey, e->flow.netns, 0) ||
+			  (e->dst_ifindex && !survey_knows(l->survey, e->dst_netns, e->dst_ifindex))))
 		l->survey_full_wanted = true;
-	*known = netns;
 }
 
 static bool is_survey_due(const struct live *l)
 {
-	return l->survey && l->survey_wanted && clock_mono_ns() - l->surveyed_ns >= l->survey_pause_ns;
+	uint64_t now_ns = clock_mono_ns();
+
+	if (!l->survey || !l->survey_wanted)
+		return false;
+	if (l->survey_full_wanted)
+		return now_ns - l->surveyed_full_ns >= l->survey_full_pause_ns;
+	return now_ns - l->surveyed_ns >= l->survey_pause_ns;
 }
 
-static void survey_done(struct live *l, uint64_t began_ns)
+static uint64_t pause_after(uint64_t began_ns)
 {
-	uint64_t took_ns = clock_mono_ns() - began_ns;
+	uint64_t pause_ns = (clock_mono_ns() - began_ns) * SURVEY_SHARE;
 
-	l->surveyed_ns = began_ns;
-	l->survey_pause_ns = took_ns * SURVEY_SHARE > SURVEY_MIN_NS ? took_ns * SURVEY_SHARE : SURVEY_MIN_NS;
+	return pause_ns > SURVEY_MIN_NS ? pause_ns : SURVEY_MIN_NS;
+}
+
+static void look_fully(struct live *l, uint64_t now_ns)
+{
+	l->survey_full_wanted = false;
+	survey_full(l->survey, now_ns);
+	l->survey_full_pause_ns = pause_after(now_ns);
+	l->surveyed_full_ns = clock_mono_ns();
+	/* A light one takes a fraction of the time, and may follow soon. */
+	l->surveyed_ns = now_ns;
+	l->survey_pause_ns = SURVEY_MIN_NS;
 }
 
 /* An attempt is judged by what a survey after it says: what waits in queues, and what devices lost. */
@@ -151,15 +164,11 @@ static void survey_if_wanted(struct live *l)
 	l->survey_wanted = false;
 	if (!l->survey_full_wanted && now_ns - l->surveyed_full_ns < SURVEY_FULL_NS) {
 		survey_light(l->survey, now_ns);
-		survey_done(l, now_ns);
+		l->surveyed_ns = now_ns;
+		l->survey_pause_ns = pause_after(now_ns);
 		return;
 	}
-	l->survey_full_wanted = false;
-	survey_full(l->survey, now_ns);
-	/* It takes several times as long as a light one, which may follow soon. */
-	l->surveyed_full_ns = clock_mono_ns();
-	l->surveyed_ns = now_ns;
-	l->survey_pause_ns = SURVEY_MIN_NS;
+	look_fully(l, now_ns);
 }
 
 /* ---- the rings ---- */
@@ -176,7 +185,7 @@ static void on_ring_record(void *ctx, const void *data, size_t size)
 			l->read_ns[ring] = h->ts_ns;
 		l->survey_wanted |= h->kind == REC_RTX_EXIT;
 		if (h->kind == REC_RTX_ENTRY && size >= sizeof(struct rec_rtx_entry))
-			note_netns(l, ((const struct rec_rtx_entry *)data)->flow.netns);
+			note_entry(l, data);
 	}
 	enrich_record(l->enrich, data, size);
 }
@@ -257,7 +266,8 @@ static void on_wake(void *ctx)
 	for (int r = 0; r < RING_COUNT; r++)
 		empty &= !l->ring[r] || ring_is_empty(l->ring[r]);
 	if (l->survey && l->survey_wanted)
-		loop_timer_set(l->loop, l->survey_timer, l->survey_pause_ns);
+		loop_timer_set(l->loop, l->survey_timer,
+			       l->survey_full_wanted ? l->survey_full_pause_ns : l->survey_pause_ns);
 	/* What is left is not finished by its producer, or more than our turn: the next tick, or the fd, comes soon. */
 	if (!empty)
 		log_trace("rings are not empty");
@@ -324,8 +334,7 @@ static void on_second(void *ctx)
 	l->skipped_runs = probes_skipped_runs(l->probes);
 	/* The base that a later loss on a device is told from. */
 	if (l->survey && now_ns - l->surveyed_full_ns >= SURVEY_IDLE_NS) {
-		l->surveyed_full_ns = now_ns;
-		survey_full(l->survey, now_ns);
+		look_fully(l, now_ns);
 	} else if (l->survey) {
 		survey_light(l->survey, now_ns);
 	}
@@ -440,8 +449,7 @@ static int start(struct live *l, const struct reasons *reasons)
 	if (err)
 		return err;
 	if (l->survey)
-		survey_full(l->survey, clock_mono_ns());
-	l->surveyed_ns = l->surveyed_full_ns = clock_mono_ns();
+		look_fully(l, clock_mono_ns());
 	l->armed_ns = l->rate_at_ns = clock_mono_ns();
 	on_wake(l);
 	print_ready(l);
@@ -497,7 +505,7 @@ int live_run(struct live *l)
 	egress_close(l->egress);
 	l->egress = NULL;
 	/* Bounded: nothing writes any more. The last attempts get a survey, too. */
-	l->surveyed_ns = 0;
+	l->surveyed_ns = l->surveyed_full_ns = 0;
 	while (drain(l) || is_survey_due(l))
 		;
 	return err;

@@ -11,6 +11,7 @@
 #include <linux/netfilter.h>
 #include <linux/netfilter/nfnetlink.h>
 #include <linux/netfilter/nfnetlink_hook.h>
+#include <linux/neighbour.h>
 #include <linux/netlink.h>
 #include <linux/pkt_cls.h>
 #include <linux/rtnetlink.h>
@@ -330,6 +331,32 @@ int netlink_for_each_address(int fd, netlink_address_fn *fn, void *ctx)
 	struct address_walk walk = { fn, ctx };
 
 	return dump_on(fd, &request, address_message, &walk);
+}
+
+/* ---- neighbours ---- */
+
+static int neighbour_message(const struct nlmsghdr *m, void *ctx)
+{
+	const struct ndmsg *neighbour = NLMSG_DATA(m);
+	bool *unresolved = ctx;
+
+	if (m->nlmsg_type == RTM_NEWNEIGH && m->nlmsg_len >= NLMSG_LENGTH(sizeof(*neighbour)))
+		*unresolved |= neighbour->ndm_state == NUD_INCOMPLETE;
+	return 0;
+}
+
+int netlink_has_unresolved(int fd, bool *unresolved)
+{
+	struct {
+		struct nlmsghdr h;
+		struct ndmsg neighbour;
+	} request = {
+		.h = { .nlmsg_len = sizeof(request), .nlmsg_type = RTM_GETNEIGH },
+		.neighbour = { .ndm_family = AF_UNSPEC },
+	};
+
+	*unresolved = false;
+	return dump_on(fd, &request, neighbour_message, unresolved);
 }
 
 /* ---- queueing disciplines ---- */

@@ -67,6 +67,9 @@ typedef int netlink_address_fn(void *ctx, int ip_version, const uint8_t *addr);
 /* Every address that is local: 4 bytes for @ip_version 4, 16 for 6. Errors as above. */
 int netlink_for_each_address(int fd, netlink_address_fn *fn, void *ctx);
 
+/* Does a neighbour's address have to be found out? Packets wait for it meanwhile. */
+int netlink_has_unresolved(int fd, bool *unresolved);
+
 /* @queued: packets held, those of its children included, as the kernel counts. */
 struct netlink_qdisc {
 	int ifindex;

@@ -305,3 +305,11 @@ void survey_close(struct survey *s)
 	free(s->look.places);
 	free(s);
 }
+
+bool survey_knows(const struct survey *s, uint32_t netns, uint32_t ifindex)
+{
+	for (unsigned int i = 0; i < s->count; i++)
+		if (s->at[i].space.inum == netns)
+			return space_knows(&s->at[i].space, ifindex);
+	return false;
+}

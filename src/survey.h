@@ -47,6 +47,9 @@ void survey_full(struct survey *s, uint64_t now_ns);
  */
 void survey_light(struct survey *s, uint64_t now_ns);
 
+/* Has this device of the namespace been told of? @ifindex 0: the namespace. */
+bool survey_knows(const struct survey *s, uint32_t netns, uint32_t ifindex);
+
 /* ---- parts without state, for the tests ---- */
 
 /* enum link_type. @buses: this kernel names the bus devices of physical devices (netlink_link.on_bus). */

@@ -153,7 +153,7 @@ static int take_link(void *ctx, const struct netlink_link *link)
 	device->now = (struct rec_link){
 		.netns = l->in->inum,
 		.ifindex = (uint32_t)link->ifindex,
-		.bits = link->xdp ? LINK_XDP : 0,
+		.bits = (link->xdp ? LINK_XDP : 0) | (link->flags & IFF_UP ? 0 : LINK_DOWN),
 		.type = survey_link_type(link, l->buses),
 	};
 	device->now.errors = device->now.type == LINK_LOOPBACK ? 0 : link->errors;
@@ -349,6 +349,32 @@ static int take_qdisc(void *ctx, const struct netlink_qdisc *q)
 	return q->handle || q->parent == TC_H_ROOT ? add_place(l, q->ifindex, q->handle) : 0;
 }
 
+/* Does a program in user space hold packets (NFQUEUE)? The third number of a line says how many. */
+static bool holds_nfqueue(void)
+{
+	char *text = NULL, *rest, *line;
+	bool holds = false;
+	unsigned int total;
+
+	if (read_file("/proc/self/net/netfilter/nfnetlink_queue", &text, NULL))
+		return false;
+	rest = text;
+	while ((line = strsep(&rest, "\n")))
+		holds |= sscanf(line, "%*u %*u %u", &total) == 1 && total;
+	free(text);
+	return holds;
+}
+
+static int ask_neighbours(struct look *l, int fd)
+{
+	bool unresolved;
+	int err = netlink_has_unresolved(fd, &unresolved);
+
+	if (unresolved || holds_nfqueue())
+		l->bits |= SURVEY_QUEUED;
+	return err;
+}
+
 static int ask_qdiscs(struct look *l, int fd)
 {
 	l->place_count = 0;
@@ -498,6 +524,8 @@ static int ask_programs(struct look *l, int fd)
 
 	err = ask_twice(ask_qdiscs, l, fd);
 	if (!err)
+		err = ask_twice(ask_neighbours, l, fd);
+	if (!err)
 		err = ask_filters(l, fd);
 	hooks = ask_hooks(l);
 	if (!err)
@@ -537,7 +565,8 @@ static int look_light(struct look *l, struct space *n, int fd)
 		return err;
 	}
 	settle_devices(l, &n->devices);
-	return ask_twice(ask_qdiscs, l, fd);
+	err = ask_twice(ask_qdiscs, l, fd);
+	return err ? err : ask_twice(ask_neighbours, l, fd);
 }
 
 void space_look(struct look *l, struct space *n, bool full)
@@ -573,4 +602,14 @@ void space_free(struct space *n)
 {
 	free(n->devices.at);
 	free(n->addresses.at);
+}
+
+bool space_knows(const struct space *n, uint32_t ifindex)
+{
+	if (!ifindex)
+		return n->looked;
+	for (unsigned int i = 0; i < n->devices.count; i++)
+		if (n->devices.at[i].told.h.size && n->devices.at[i].told.ifindex == ifindex)
+			return true;
+	return false;
 }

@@ -57,6 +57,8 @@ void space_look(struct look *l, struct space *n, bool full);
 
 /* Says that all of it is gone, as far as it was said to be there. */
 void space_gone(struct look *l, struct space *n);
+/* Has this device been told of? @ifindex 0: has anything? */
+bool space_knows(const struct space *n, uint32_t ifindex);
 void space_free(struct space *n); /* what it holds */
 
 #endif

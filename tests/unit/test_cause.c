@@ -211,7 +211,7 @@ static const char *decide(void)
 static void drop_at(union record r, uint64_t ns, enum drop_fate fate)
 {
 	r.rec_drop.h.ts_ns = ns;
-	evidence_add(evidence, &r.rec_drop, places_id(places, 0, 7, DROP_SOURCE_KFREE), fate);
+	evidence_add(evidence, &r.rec_drop, places_id(places, 0, 7, DROP_SOURCE_KFREE), fate, UNSENT_NOT);
 }
 
 static void lose_copy(void)

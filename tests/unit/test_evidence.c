@@ -46,7 +46,7 @@ static int teardown(void **state)
 
 static void add(union record r, enum drop_fate fate)
 {
-	evidence_add(e, &r.rec_drop, 7, fate);
+	evidence_add(e, &r.rec_drop, 7, fate, UNSENT_NOT);
 }
 
 static void lose(union record r)
@@ -292,7 +292,7 @@ static void test_newest(void **state)
 		union record r = make_dropped(0);
 
 		r.h.ts_ns = T0 + (uint64_t)(i == 1 ? 9 : i) * 1000;
-		evidence_add(e, &r.rec_drop, 10 + (uint32_t)i, DROP_FATE_LOST);
+		evidence_add(e, &r.rec_drop, 10 + (uint32_t)i, DROP_FATE_LOST, UNSENT_NOT);
 	}
 	assert_lost(MSS);
 	assert_int_equal(a.lost.place, 11);

@@ -136,7 +136,7 @@ static void decide(uint32_t survey_bits)
 static void drop_at(union record r, uint64_t ns)
 {
 	r.rec_drop.h.ts_ns = ns;
-	evidence_add(evidence, &r.rec_drop, 0, DROP_FATE_LOST);
+	evidence_add(evidence, &r.rec_drop, 0, DROP_FATE_LOST, UNSENT_NOT);
 }
 
 static void ask(void)
