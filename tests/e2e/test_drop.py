@@ -106,7 +106,7 @@ def check_place(event, reasons, functions, drop_class, netns=None, ifname=None):
             assert event["class"] == drop_class, brief([event])
     else:
         assert event["reason"] is None, brief([event])
-    assert re.match(r"[\w.]+\+0x[0-9a-f]+(\[\w+\])?$", event["location"]), brief([event])
+    assert re.match(r"[\w.]+\+0x[0-9a-f]+( \[\w+\])?$", event["location"]), brief([event])
     assert function(event["location"]) in functions, brief([event])
     if netns:
         assert event["netns"] == netns.inode, brief([event])
@@ -533,9 +533,8 @@ def fill(talk):
     def closed():
         with contextlib.suppress(BlockingIOError):
             talk.client.send(BLOCK)
-        segments = [s for s in list(talk.injector.segments) if s.sport == 5001]
-        window = struct.unpack_from("!H", segments[-1].frame, segments[-1].l4 + 14)[0]
-        return window == 0
+        answers = [s for s in list(talk.injector.segments) if s.sport == 5001]
+        return answers and struct.unpack_from("!H", answers[-1].frame, answers[-1].l4 + 14)[0] == 0
 
     wait_until(closed, 20, "the window to close")
 
@@ -643,6 +642,20 @@ def test_owner(net, watch_drops, where):
             check_owner(event, pid=server.pid, comm="rbrecv", uid=0, received=True)
 
 
+@pytest.mark.xfail(reason="the direction is told by the ports alone", strict=False)
+def test_equal_ports(net, watch_drops):
+    """Both ends have one port: the addresses tell whose the socket is."""
+    drops = watch_drops(net)
+    listener = net.listen()
+    client = net.keep(net.a.socket())
+    client.bind((net.addr[4][0], 5001))
+    client.connect((net.addr[4][1], 5001))
+    net.keep(listener.accept()[0])
+    net.b.drop("input", DATA)
+    client.sendall(BLOCK[:500])
+    assert drops.wait(1)[0]["received"] is True
+
+
 # ---- filters ----
 
 
@@ -656,14 +669,17 @@ class Flows:
     def __init__(self):
         self.nets = [lab.Net(), lab.Net()]
         first, second = self.nets
+        causes.steady(first)
+        causes.steady(second)
         second.a.ip_batch("addr add 10.77.0.129/25 dev a0",
                           "neigh replace 10.77.0.130 lladdr %s dev a0 nud permanent" % (lab.MAC % 2))
         second.b.ip_batch("addr add 10.77.0.130/25 dev b0",
                           "neigh replace 10.77.0.129 lladdr %s dev b0 nud permanent" % (lab.MAC % 1))
-        first.b.drop("input", DATA + " " + percent(15))
-        first.a.drop("input", BARE_ACK + " " + percent(30))
-        second.a.drop("output", "meta nfproto ipv6 " + DATA + " " + percent(15))
-        second.b.drop("input", "meta nfproto ipv4 " + DATA + " " + percent(15))
+        # Little enough that retransmissions seldom get lost again and again: TCP then waits for ever longer.
+        first.b.drop("input", DATA + " " + percent(8))
+        first.a.drop("input", BARE_ACK + " " + percent(8))
+        second.a.drop("output", "meta nfproto ipv6 " + DATA + " " + percent(10))
+        second.b.drop("input", "meta nfproto ipv4 " + DATA + " " + percent(10))
         self.x = causes.Flow(first, "x", 4, 6001, "10.77.0.1", "10.77.0.2")
         self.y = causes.Flow(second, "y", 6, 6002, "fd77::1", "fd77::2")
         self.z = causes.Flow(second, "z", 4, 6003, "10.77.0.129", "10.77.0.130")
@@ -709,7 +725,7 @@ FILTERS = [
     ("--netns {b1}", "x"),
     ("--netns {a1},{a2}", "ky"),
     ("--class policy", "xkyz"),
-    ("--class bad,expected -P 6002", ""),
+    ("--class bad,expected --reason NETFILTER_DROP", ""),
     ("-4 --netns {a2}", ""),
     ("--reason NETFILTER_DROP", "xkyz"),
     ("--reason TCP_CSUM", ""),
@@ -725,7 +741,8 @@ def check_filters(flows, drops, chosen):
             started.append((words, set(expected), Rebpf(*words.format(**flows.words()).split(), events="drop")))
         seen = [Drops(drops.get(), net, port) for net, port in zip((flows.nets * 2)[:3], (6001, 6002, 6003))]
         seen[2].net = flows.nets[1]
-        wait_until(lambda: all(len(view.events()) >= 4 for view in seen), 30, "drops of every flow")
+        wait_until(lambda: all(len(view.events()) >= 4 for view in seen), 30,
+                   lambda: "drops of every flow: %s" % [len(view.events()) for view in seen])
         for words, expected, one in started:
             wait_until(lambda one=one, expected=expected: flows.names(one.events("drop")) >= expected, 15,
                        lambda words=words, one=one: "%s to show its drops\n%s" % (words, one.story(one.events("drop")[-5:])))
@@ -901,7 +918,7 @@ def flood(net, count=200):
         source, target = (socket.inet_aton(address) for address in net.addr[4])
         for i in range(count):
             one.inject(lab.build_frame(macs, source, target, 6000, 5001, i, 0, 4))
-        wait_until(lambda: rule.count() == count, 20, "all packets to be dropped")
+        wait_until(lambda: rule.count() == count, 30, lambda: "%d drops: %d" % (count, rule.count()))
     finally:
         one.close()
 
@@ -913,6 +930,16 @@ def test_pipe_gets_every_line(net, rebpf):
     assert one.stop() == 0
     assert len(one.text) == 200 and all(LINE.match(line) for line in one.text)
     assert [int(LINE.match(line).group(12)) for line in one.text] == list(range(200))
+
+
+def test_flood_is_counted(net, rebpf):
+    """Every drop is an event, or one that rebpf says it has lost."""
+    one = rebpf("--netns", net.b.name, events="drop")
+    flood(net, 20000)
+    assert one.stop() == 0
+    seen, stats = len(one.events("drop")), one.stats()
+    assert 20000 - stats["lost"]["drops"] - stats["missed"] <= seen <= 20000, stats
+    assert stats["output_lost"] == 0
 
 
 def test_terminal_folds(net):
