@@ -76,7 +76,7 @@ while True:
 # Returns once rebpf has said that it is ready; its messages go on to stderr.
 start_rebpf() {
 	local line
-	exec 5>&1 6< <(exec "${in_client[@]}" "$rebpf" -d 15 -P 5201 --netns "$client" 2>&1 >&5 5>&-)
+	exec 5>&1 6< <(exec "${in_client[@]}" "$rebpf" -d 15 -e retransmit -P 5201 --netns "$client" 2>&1 >&5 5>&-)
 	tracer=$!
 	pids+=("$tracer")
 	exec 5>&-
@@ -100,7 +100,7 @@ pause() { # SECONDS; ends the demo if rebpf has ended
 	kill -0 "$tracer" 2>/dev/null || { wait "$tracer"; exit; }
 }
 
-# What is lost on the way is lost at the receiver's firewall: this side cannot see it.
+# Lost at the receiver's firewall. Its namespace is on this host, so rebpf sees it there.
 lose() { # MATCH
 	"${in_server[@]}" nft "add table ip demo; add chain ip demo in { type filter hook input priority 0; }; \
 		add rule ip demo in tcp dport 5201 ip length > 100 $* drop"
@@ -129,7 +129,7 @@ start_server
 start_rebpf
 start_client
 
-say "1. The network loses 1 packet of 10, after it has left this host: each new copy is sent."
+say "1. The receiver's firewall drops 1 packet of 10, in another namespace: each new copy is sent."
 lose numgen inc mod 10 == 9
 pause 1.2
 lose_none
