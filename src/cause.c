@@ -80,6 +80,8 @@ static struct window find_window(const struct attempt *a, const struct cause_con
 		/* Its departure may lie behind the call (pacing). */
 		if (ctx->previous->stamp_ns > w.until_ns)
 			w.until_ns = ctx->previous->stamp_ns;
+		if (!is_late(a) && !is_synack(&a->entry) && a->entry.stamp_ns > w.until_ns)
+			w.until_ns = a->entry.stamp_ns;
 		return w;
 	}
 	if (attempt != 1)
@@ -203,9 +205,10 @@ static bool is_nothing_under_way(const struct attempt *a)
 {
 	if (is_synack(&a->entry))
 		return false;
-	if (!is_late(a))
-		return a->entry.wmem_alloc <= 1;
-	return a->hop_count && a->hop[0].tc.wmem_other <= 1;
+	/* Late, it counts the new copy, too, as long as that is on its way. */
+	if (a->entry.wmem_alloc <= 1)
+		return true;
+	return is_late(a) && a->hop_count && a->hop[0].tc.wmem_other <= 1;
 }
 
 static bool has_departed(const struct attempt *a, const struct cause_context *ctx, const struct window *w,
@@ -243,9 +246,10 @@ static enum cause_why why_not_network(const struct attempt *a, const struct caus
 	bool peer_local = hostnet_is_local(ctx->hostnet, f->raddr, f->ip_version);
 	uint32_t netns, bits, scope;
 	enum link_type first = first_hop(a, ctx, &netns);
-	/* Where the device is only inferred from the others of its namespace, loopback may be the way to a local peer. */
-	bool sure = (e->dst_ifindex && e->dst_netns) || a->hop_count;
-	bool leaves = first == LINK_LEAVES && (sure || !peer_local);
+	/* Where the device is only inferred from the others of its namespace, loopback may be the way to a peer in it. */
+	bool sure = (e->dst_ifindex && e->dst_netns) || a->hop_count ||
+		    !hostnet_has_address(ctx->hostnet, f->netns, f->raddr, f->ip_version);
+	bool leaves = first == LINK_LEAVES && sure;
 
 	if (!ctx->has_reasons && (peer_local || ctx->sk_drops_rose))
 		return CAUSE_WHY_RECEIVER_BLIND;

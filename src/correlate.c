@@ -366,7 +366,7 @@ static void keep_own_copies(struct attempt *a)
 static void set_begin(struct attempt *a)
 {
 	a->begin_ns = a->entry.h.ts_ns;
-	if ((a->entry.bits & RTX_BIT_LATE) && a->exit.reached == RTX_REACHED && a->exit.stamp_ns &&
+	if (!a->hop_count && !a->drop_count && (a->entry.bits & RTX_BIT_LATE) && a->exit.reached == RTX_REACHED && a->exit.stamp_ns &&
 	    a->exit.stamp_ns < a->begin_ns && a->begin_ns - a->exit.stamp_ns < CALL_MAX_NS)
 		a->begin_ns = a->exit.stamp_ns;
 	if (a->hop_count && a->hop[0].tc.h.ts_ns < a->begin_ns)

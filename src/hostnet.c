@@ -211,17 +211,29 @@ enum link_type hostnet_first_hop(const struct hostnet *h, uint32_t netns, uint32
 	return type;
 }
 
-bool hostnet_is_local(const struct hostnet *h, const uint8_t addr[16], uint8_t ip_version)
+/* @netns 0: in any namespace. */
+static bool has_address(const struct hostnet *h, uint32_t netns, const uint8_t addr[16], uint8_t ip_version)
 {
-	if (!h->surveys || h->incomplete || h->overflowed)
-		return true;
-	if (ip_version == 4 && addr[0] == 127)
+	static const uint8_t v6_loopback[16] = { [15] = 1 };
+
+	if (!h->surveys || h->overflowed || (ip_version == 4 && addr[0] == 127) ||
+	    (ip_version == 6 && !memcmp(addr, v6_loopback, sizeof(v6_loopback))))
 		return true;
 	for (uint32_t i = 0; i < h->addr_count; i++)
-		if (h->addrs[i].ip_version == ip_version &&
+		if ((!netns || h->addrs[i].netns == netns) && h->addrs[i].ip_version == ip_version &&
 		    !memcmp(h->addrs[i].addr, addr, ip_version == 4 ? 4 : 16))
 			return true;
 	return false;
+}
+
+bool hostnet_is_local(const struct hostnet *h, const uint8_t addr[16], uint8_t ip_version)
+{
+	return h->incomplete || has_address(h, 0, addr, ip_version);
+}
+
+bool hostnet_has_address(const struct hostnet *h, uint32_t netns, const uint8_t addr[16], uint8_t ip_version)
+{
+	return has_address(h, netns, addr, ip_version);
 }
 
 uint32_t hostnet_bits(const struct hostnet *h, uint32_t netns)

@@ -32,6 +32,9 @@ enum link_type hostnet_first_hop(const struct hostnet *h, uint32_t netns, uint32
 /* Does the address belong to a namespace of this host? Also true if that cannot be ruled out. */
 bool hostnet_is_local(const struct hostnet *h, const uint8_t addr[16], uint8_t ip_version);
 
+/* Does it belong to this namespace? Also true if that cannot be ruled out. */
+bool hostnet_has_address(const struct hostnet *h, uint32_t netns, const uint8_t addr[16], uint8_t ip_version);
+
 /* LINK_* bits of all devices, of one namespace (@netns) or of all (0). */
 uint32_t hostnet_bits(const struct hostnet *h, uint32_t netns);
 

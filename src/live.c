@@ -24,6 +24,7 @@
 /* While there are retransmissions: after each, but not sooner than so, and than so many times what the last one took. */
 #define SURVEY_MIN_NS (2 * NSEC_PER_MSEC)
 #define SURVEY_SHARE 20
+#define SURVEY_MAX_NS (250 * NSEC_PER_MSEC) /* attempts wait for it */
 #define SURVEY_FULL_NS NSEC_PER_SEC          /* the same, with everything */
 #define SURVEY_IDLE_NS (10 * NSEC_PER_SEC)   /* with everything, while there are none */
 #define SKEW_NS NSEC_PER_MSEC        /* records of several CPUs may be so much out of order */
@@ -140,6 +141,8 @@ static uint64_t pause_after(uint64_t began_ns)
 {
 	uint64_t pause_ns = (clock_mono_ns() - began_ns) * SURVEY_SHARE;
 
+	if (pause_ns > SURVEY_MAX_NS)
+		return SURVEY_MAX_NS;
 	return pause_ns > SURVEY_MIN_NS ? pause_ns : SURVEY_MIN_NS;
 }
 

@@ -21,7 +21,9 @@
  * nfnetlink_hook. Most questions take the RTNL lock: while another holds it, a look waits.
  */
 
-#define SEARCH_INTERVAL_NS NSEC_PER_SEC
+/* For namespaces that went out of sight all processes are searched, not sooner than so many times what the last took. */
+#define SEARCH_SHARE 20
+#define SEARCH_MIN_NS (20 * NSEC_PER_MSEC)
 
 /*
  * A namespace that is followed. It is entered by the path of a file each time: a descriptor of it, or a socket in it,
@@ -39,7 +41,7 @@ struct survey {
 	struct followed *at; /* our own first */
 	unsigned int count;
 	unsigned int looked_into; /* by the current look */
-	uint64_t searched_ns;
+	uint64_t searched_ns, search_pause_ns;
 	bool hidden; /* the last search could not see all */
 	bool excess; /* it found more than are followed */
 };
@@ -96,11 +98,16 @@ static int note_found(void *ctx, uint32_t inum, const char *path)
 
 static void search(struct survey *s, uint64_t now_ns)
 {
+	uint64_t began_ns = clock_mono_ns();
+
 	for (unsigned int i = 0; i < s->count; i++)
 		s->at[i].found = !s->at[i].path;
 	s->excess = false;
 	s->hidden = netns_for_each(note_found, s) != 0;
 	s->searched_ns = now_ns;
+	s->search_pause_ns = (clock_mono_ns() - began_ns) * SEARCH_SHARE;
+	if (s->search_pause_ns < SEARCH_MIN_NS)
+		s->search_pause_ns = SEARCH_MIN_NS;
 }
 
 static void forget(struct survey *s, struct followed *f)
@@ -232,7 +239,7 @@ void survey_light(struct survey *s, uint64_t now_ns)
 		int err = visit(s, &s->at[i], false);
 
 		/* The process may have gone and the namespace not. */
-		if (err == -ENOENT && now_ns - s->searched_ns >= SEARCH_INTERVAL_NS) {
+		if (err == -ENOENT && now_ns - s->searched_ns >= s->search_pause_ns) {
 			search(s, now_ns);
 			if (s->at[i].found)
 				err = visit(s, &s->at[i], false);

@@ -43,7 +43,8 @@ void survey_full(struct survey *s, uint64_t now_ns);
 /*
  * Looks at counters and queues only, in the namespaces already known; at everything in a namespace whose devices are
  * not those of the last look. @now_ns: CLOCK_MONOTONIC; all processes are searched for a namespace that went out of
- * sight at most once a second. Then SURVEY without SURVEY_FULL.
+ * sight for a twentieth of
+ * the time at most. Then SURVEY without SURVEY_FULL.
  */
 void survey_light(struct survey *s, uint64_t now_ns);
 

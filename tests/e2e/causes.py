@@ -2,7 +2,7 @@
 """Ways to make the kernel retransmit, each for one reason, used by several tests."""
 import socket
 
-from lab import BLOCK, DATA, SYN, SYNACK, before_nth, nth, start_connect
+from lab import BLOCK, DATA, SLOW, SYN, SYNACK, Background, before_nth, chatter, drain, nth, start_connect
 
 MSS = 1448  # with time stamps over IPv4 and an MTU of 1500
 
@@ -66,3 +66,27 @@ def lose_flight(net, version=4, port=5001):
     net.b.drop("input", DATA + " " + before_nth(10))
     client.sendall(BLOCK[:10 * MSS])
     return client, server, 10 * MSS
+
+
+class Flow:
+    """A process that sends all the time, to be tampered with."""
+
+    def __init__(self, net, name, version, port, source, target, cgroup=None):
+        self.net, self.port = net, port
+        listener = net.listen(port, version)
+        self.worker = net.worker(self.talk, (source, port + 1000), (target, port), version, cgroup, ns=net.a,
+                                 comm="rbflow" + name)
+        self.server = net.keep(listener.accept()[0])
+        self.draining = Background(drain, self.server)
+
+    @staticmethod
+    def talk(control, source, target, version, cgroup):
+        if cgroup:
+            with open(cgroup + "/cgroup.procs", "w", encoding="ascii") as file:
+                file.write("0")
+        sock = socket.socket(socket.AF_INET if version == 4 else socket.AF_INET6)
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        sock.bind(source)
+        sock.connect(target)
+        control.sendall(b"connected\n")
+        chatter(sock, 600 * SLOW)

@@ -62,14 +62,14 @@ def rebpf():
 class Shared:
     """One rebpf for many tests: loading its programs takes seconds on an emulated machine."""
 
-    def __init__(self):
-        self.rebpf = None
+    def __init__(self, *args, **how):
+        self.rebpf, self.args, self.how = None, args, how
 
     def get(self):
         if self.rebpf and self.rebpf.process.poll() is not None:
             self.rebpf = None
         if not self.rebpf:
-            self.rebpf = tracer.Rebpf()
+            self.rebpf = tracer.Rebpf(*self.args, **self.how)
         return self.rebpf
 
     def stop(self):
@@ -82,7 +82,7 @@ class Shared:
         """It must not have died, lost a record or printed a broken line."""
         broken = self.rebpf.events("not JSON")
         assert not broken, broken[:3]
-        assert self.rebpf.process.poll() is None, "rebpf died:\n" + self.rebpf.story([])
+        assert self.rebpf.stopped or self.rebpf.process.poll() is None, "rebpf died:\n" + self.rebpf.story([])
 
 
 @pytest.fixture(scope="session")
@@ -100,7 +100,7 @@ def alone(shared):
 
 @pytest.fixture
 def watch(shared):
-    """watch(ns): the events of a namespace from now on."""
+    """watch(ns, event="retransmit"): the events of a namespace from now on."""
     shared.get()
-    yield lambda ns: tracer.View(shared.get(), ns)
+    yield lambda ns, event="retransmit": tracer.View(shared.get(), ns, event)
     shared.check()

@@ -156,6 +156,10 @@ class Namespace:
         """Drops packets with nftables at a hook; the Rule counts them and can be taken back."""
         return Rule(self, hook, match)
 
+    def count(self, hook, match):
+        """Counts packets at a hook, before any rule that drops, and leaves them alone."""
+        return Rule(self, hook, match, priority=-10, verdict="")
+
     def qdisc(self, dev, *args):
         """Replaces the device's root qdisc, or skips the test if the kernel has no such qdisc."""
         try:
@@ -210,10 +214,10 @@ def read_counters():
 class Rule:
     """One nftables rule in a table of its own, so that removing it touches nothing else."""
 
-    def __init__(self, ns, hook, match):
+    def __init__(self, ns, hook, match, priority=0, verdict="drop"):
         self.ns, self.table = ns, "lab%d" % next(serial)
-        ns.run("nft", "-f", "-", text="table inet %s { chain c { type filter hook %s priority 0; %s counter drop; }; }"
-               % (self.table, hook, match))
+        ns.run("nft", "-f", "-", text="table inet %s { chain c { type filter hook %s priority %d; %s counter %s; }; }"
+               % (self.table, hook, priority, match, verdict))
 
     def count(self):
         return int(re.search(r"packets (\d+)", self.ns.run("nft", "list", "table", "inet", self.table)).group(1))
@@ -540,6 +544,9 @@ def drain(sock):
 # ---- the wire ----
 
 
+FLAGS = ("FIN", "SYN", "RST", "PSH", "ACK", "URG", "ECE", "CWR")
+
+
 class Segment:
     """A TCP segment as captured: its addresses' version, ports, seq, ack, flags and payload length."""
 
@@ -555,6 +562,11 @@ class Segment:
             end = 54 + struct.unpack_from("!H", frame, 18)[0]
         self.sport, self.dport, self.seq, self.ack, offset, self.flags = struct.unpack_from("!HHIIBB", frame, self.l4)
         self.len = end - self.l4 - (offset >> 4) * 4
+        self.end_seq = (self.seq + self.len + (self.flags & 1) + (self.flags >> 1 & 1)) & 0xffffffff
+
+    @property
+    def flag_names(self):
+        return "|".join(name for i, name in enumerate(FLAGS) if self.flags >> i & 1)
 
 
 class Capture:
@@ -603,10 +615,26 @@ def checksum(data):
 def acknowledge(segment, ack):
     """The frame that a receiver would send for ack, wherever in the segment that is (IPv4, no options)."""
     frame = segment.frame
-    pseudo = frame[30:34] + frame[26:30]
-    tcp = struct.pack("!HHIIBBHHH", segment.dport, segment.sport, segment.ack, ack, 5 << 4, 0x10, 8000, 0, 0)
-    total = checksum(pseudo + struct.pack("!BBH", 0, 6, len(tcp)) + tcp)
-    tcp = tcp[:16] + struct.pack("!H", total) + tcp[18:]
-    ip = struct.pack("!BBHHHBBH", 0x45, 0, 20 + len(tcp), 0, 0, 64, 6, 0) + pseudo
+    return build_frame(frame[6:12] + frame[:6], frame[30:34], frame[26:30], segment.dport, segment.sport, segment.ack,
+                       ack, 0x10)
+
+
+def follow(segment, seq, payload=b"", flags=0x18, damage=0):
+    """The frame of another segment of the same direction (no options); damage is added to its checksum."""
+    at = slice(26, 30) if segment.version == 4 else slice(22, 38)
+    size = at.stop - at.start
+    return build_frame(segment.frame[:12], segment.frame[at], segment.frame[at.stop:at.stop + size], segment.sport,
+                       segment.dport, seq, segment.ack, flags, payload, damage)
+
+
+def build_frame(macs, source, target, sport, dport, seq, ack, flags, payload=b"", damage=0):
+    """An Ethernet frame with one TCP segment; macs: destination's and source's."""
+    size = 20 + len(payload)
+    tcp = struct.pack("!HHIIBBHHH", sport, dport, seq & 0xffffffff, ack, 5 << 4, flags, 8000, 0, 0) + payload
+    total = checksum(source + target + struct.pack("!II", size, 6) + tcp)
+    tcp = tcp[:16] + struct.pack("!H", (total + damage) & 0xffff) + tcp[18:]
+    if len(source) == 16:
+        return macs + b"\x86\xdd" + struct.pack("!IHBB", 6 << 28, size, 6, 64) + source + target + tcp
+    ip = struct.pack("!BBHHHBBH", 0x45, 0, 20 + size, 0, 0, 64, 6, 0) + source + target
     ip = ip[:10] + struct.pack("!H", checksum(ip)) + ip[12:]
-    return frame[6:12] + frame[:6] + b"\x08\0" + ip + tcp
+    return macs + b"\x08\0" + ip + tcp

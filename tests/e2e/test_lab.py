@@ -15,7 +15,7 @@ import pytest
 import wire
 from lab import BLOCK, SLOW, SO_RCVBUFFORCE, reset, start_connect, wait_until
 from tracer import TOP, counted_segs, has_reasons, mode
-from truth import Matrix, Truth, score
+from truth import LATE, Matrix, Truth, score
 
 FACTOR = float(os.environ.get("REBPF_LAB_FACTOR", "1"))
 SEED = int(os.environ.get("REBPF_LAB_SEED", "1"))
@@ -214,24 +214,27 @@ def variants(version):
 
 
 def scenarios():
+    """On an emulated machine each kind once."""
     single = {4: ("nf_out_ab", "tc_ab", "wire_ab", "nf_in_ab"), 6: ("wire_ab", "nf_in_ab", "tc_ab") if SLOW == 1 else ()}
     for version, places in single.items():
         for place in places:
             # A first copy that could not be sent is no retransmission when it is sent: something else must lose it first.
             losses = {place: 4} if place[:-3] not in ("nf_out", "tc") else {place: 10, "wire_ab": 4}
             yield scenario(place, "direct", version, 50, BULK, losses=losses)
-    yield scenario("wire_ab", "direct", 4, 1, upload(2 << 20), losses={"wire_ab": 3})
     yield scenario("nf_in_ab", "routed", 6, 1, upload(2 << 20), losses={"nf_in_ab": 3})
-    yield scenario("nf_out_ab", "routed", 4, 1, upload(2 << 20), losses={"nf_out_ab": 15, "forward_ab": 4})
+    if SLOW == 1:
+        yield scenario("wire_ab", "direct", 4, 1, upload(2 << 20), losses={"wire_ab": 3})
+        yield scenario("nf_out_ab", "routed", 4, 1, upload(2 << 20), losses={"nf_out_ab": 15, "forward_ab": 4})
     for version in (4, 6):
         if version == 4 or SLOW == 1:
             yield from variants(version)
-        yield scenario("forward_ab", "routed", version, 50, BULK, losses={"forward_ab": 4})
-        yield scenario("mixed", "direct", version, 50, BULK, **MIXED)
-        yield scenario("mixed", "routed", version, 50, BULK, **MIXED)
-        yield scenario("everywhere", "bridged", version, 50, BULK, **EVERYWHERE)
-        yield scenario("nat", "nat", version, 50, BULK, losses=dict(MIXED["losses"], forward_ab=1, forward_ba=2))
-        yield scenario("short", "direct" if version == 4 else "routed", version, 30, short, waves=3, **MIXED)
+            yield scenario("forward_ab", "routed", version, 50, BULK, losses={"forward_ab": 4})
+            yield scenario("mixed", "direct", version, 50, BULK, **MIXED)
+            yield scenario("nat", "nat", version, 50, BULK, losses=dict(MIXED["losses"], forward_ab=1, forward_ba=2))
+            yield scenario("short", "direct" if version == 4 else "routed", version, 30, short, waves=3, **MIXED)
+        if version == 6 or SLOW == 1:
+            yield scenario("mixed", "routed", version, 50, BULK, **MIXED)
+            yield scenario("everywhere", "bridged", version, 50, BULK, **EVERYWHERE)
     yield scenario("acks", "direct", 4, 50, ask(10), losses={"nf_out_ba": 4, "nf_in_ba": 4, "wire_ba": 4})
     yield scenario("acks_tc", "direct", 6, 50, ask(10), losses={"tc_ba": 5})
     yield scenario("spike", "routed", 4, 50, ask(10), spike=(0.5, 0.5, 350), losses={"nf_in_ab": 1, "forward_ba": 2})
@@ -332,7 +335,7 @@ def test_cause(one, watch):
     matrix = Matrix()
     matrix.add(cases)
     MATRIX.add(cases)
-    open_cases = [case for case in cases if case.result == "open"]
+    open_cases = [case for case in cases if case.result == "open" and case.verdict.why != LATE]
     NOTES.append("%-10s %-8s v%d %3d flows: %4d retransmissions, %5.1f %% decidable, %5.1f s; dropped %s wire %s" % (
         one["name"], one["topology"], one["version"], one["flows"], len(cases),
         100 - 100 * len(open_cases) / max(len(cases), 1), time.monotonic() - began, counted,

@@ -17,34 +17,10 @@ import pytest
 
 import causes
 import lab
-from lab import BLOCK, DATA, SLOW, chatter, drain, kernel, need, percent, receive_bytes, run, wait_until
+from lab import BLOCK, DATA, SLOW, kernel, need, percent, receive_bytes, run, wait_until
 from tracer import BINARY, FORCE, Rebpf, View, brief, check_truth, force, has_reasons, mode, need_failures, run_rebpf
 
 # ---- flows that go on ----
-
-
-class Flow:
-    """A process that sends all the time and loses a fifth of it."""
-
-    def __init__(self, net, name, version, port, source, target, cgroup=None):
-        self.net, self.port = net, port
-        listener = net.listen(port, version)
-        self.worker = net.worker(self.talk, (source, port + 1000), (target, port), version, cgroup, ns=net.a,
-                                 comm="rbflow" + name)
-        self.server = net.keep(listener.accept()[0])
-        self.draining = lab.Background(drain, self.server)
-
-    @staticmethod
-    def talk(control, source, target, version, cgroup):
-        if cgroup:
-            with open(cgroup + "/cgroup.procs", "w", encoding="ascii") as file:
-                file.write("0")
-        sock = socket.socket(socket.AF_INET if version == 4 else socket.AF_INET6)
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        sock.bind(source)
-        sock.connect(target)
-        control.sendall(b"connected\n")
-        chatter(sock, 600 * SLOW)
 
 
 def cgroup_root():
@@ -69,9 +45,9 @@ class Flows:
             os.mkdir(self.cgroup)
         for net in self.nets:
             net.b.drop("input", DATA + " " + percent(20))
-        self.x = Flow(first, "x", 4, 6001, "10.77.0.1", "10.77.0.2", self.cgroup)
-        self.y = Flow(second, "y", 6, 6002, "fd77::1", "fd77::2")
-        self.z = Flow(second, "z", 4, 6003, "10.77.0.129", "10.77.0.130")
+        self.x = causes.Flow(first, "x", 4, 6001, "10.77.0.1", "10.77.0.2", self.cgroup)
+        self.y = causes.Flow(second, "y", 6, 6002, "fd77::1", "fd77::2")
+        self.z = causes.Flow(second, "z", 4, 6003, "10.77.0.129", "10.77.0.130")
         self.inodes = {net.a.inode for net in self.nets}
 
     def names(self, events):
@@ -193,12 +169,14 @@ def test_filter_by_reason(net, rebpf, watch):
     if not has_reasons():
         pytest.skip("this kernel gives no drop reasons")
     view = watch(net.a)
-    one = rebpf("--reason", "NETFILTER_DROP", "--netns", net.a.name)
+    one = rebpf("--reason", "TC_EGRESS", "--netns", net.a.name)
     causes.stuck(net)
     view.wait(2, outcome="sent")
-    net.a.drop("output", DATA)
-    events = one.wait_events(n=2)
-    assert {e["drop"]["reason"] for e in events} == {"NETFILTER_DROP"}
+    net.a.tc_verdict("a0", lab.TC_ACT_SHOT)
+    events = one.wait_events(n=3)
+    # Of the new copy, or of the one before.
+    for event in events:
+        assert "TC_EGRESS" in [drop["reason"] for drop in (event["drop"], event["cause_drop"]) if drop], brief([event])
 
 
 def add_device(net):
@@ -242,8 +220,8 @@ def test_verbose_text(flows, rebpf):
 def test_terminal(flows):
     """On a terminal: a header at once, colour only if wanted, nothing that harms a terminal."""
     ours, theirs = pty.openpty()
-    process = subprocess.Popen([BINARY, *FORCE, "--color", "never", "-c", "3", "-q"], stdin=subprocess.DEVNULL,
-                               stdout=theirs, stderr=subprocess.PIPE)
+    process = subprocess.Popen([BINARY, *FORCE, "-e", "retransmit", "--color", "never", "-c", "3", "-q"],
+                               stdin=subprocess.DEVNULL, stdout=theirs, stderr=subprocess.PIPE)
     os.close(theirs)
     output = b""
     try:
@@ -369,7 +347,7 @@ def test_quiet():
 def test_closed_pipe(flows):
     """rebpf | head -1 ends by itself, quietly, and leaves nothing."""
     before = left_behind(flows.nets[0].a)
-    command = "%s %s -o json 2>/dev/null | head -1; echo ${PIPESTATUS[0]}" % (BINARY, " ".join(FORCE))
+    command = "%s %s -e retransmit -o json 2>/dev/null | head -1; echo ${PIPESTATUS[0]}" % (BINARY, " ".join(FORCE))
     lines = run("bash", "-c", command).splitlines()
     assert json.loads(lines[0])["event"] == "retransmit"
     assert lines[1] == "0"
@@ -394,8 +372,8 @@ def test_closed_pipe_without_events(rebpf):
 
 def test_reader_that_does_not_read(flows, shared):
     """stdout never blocks the pipeline: it still stops when told, and says what was lost."""
-    process = subprocess.Popen([BINARY, *FORCE, "-o", "json"], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-                               stderr=subprocess.PIPE)
+    process = subprocess.Popen([BINARY, *FORCE, "-e", "retransmit", "-o", "json"], stdin=subprocess.DEVNULL,
+                               stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     try:
         view = View(shared.get(), flows.nets[0].a)
         view.wait(100, timeout=60)
@@ -691,7 +669,7 @@ def test_replay(recorded, output):
     prefix = ["setpriv", "--bounding-set=-all", "--inh-caps=-all"] if shutil.which("setpriv") else []
     inode = re.search(r'"netns":(\d+)', live[0])
     filters = ["--netns", inode.group(1)] if inode else ["-P", "6002-6003"]
-    status, out, err = run_rebpf("-r", path, "-o", output, *filters, force=False, prefix=prefix)
+    status, out, err = run_rebpf("-r", path, "-e", "retransmit", "-o", output, *filters, force=False, prefix=prefix)
     assert status == 0, err
     assert [line for line in out.splitlines() if '"stats"' not in line] == live
 
@@ -699,7 +677,7 @@ def test_replay(recorded, output):
 def test_replay_filters(recorded):
     """Filters apply to a recording as they do to a live run."""
     live, path = recorded("json")
-    status, out, err = run_rebpf("-r", path, "-o", "json", "-6", "-P", "6002", force=False)
+    status, out, err = run_rebpf("-r", path, "-e", "retransmit", "-o", "json", "-6", "-P", "6002", force=False)
     assert status == 0, err
     expected = [line for line in live if json.loads(line)["dport"] == 6002]
     assert expected and [line for line in out.splitlines() if '"stats"' not in line] == expected
@@ -712,7 +690,7 @@ def test_damaged_recording(recorded, tmp_path):
         content = file.read()
     cut = tmp_path / "cut"
     cut.write_bytes(content[:len(content) // 2 + 3])
-    status, out, err = run_rebpf("-r", str(cut), "-o", "json", "-q", force=False)
+    status, out, err = run_rebpf("-r", str(cut), "-e", "retransmit", "-o", "json", "-q", force=False)
     assert status == 1 and len(err.splitlines()) == 1, err
     assert all(json.loads(line) for line in out.splitlines())
     assert live

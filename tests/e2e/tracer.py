@@ -29,12 +29,16 @@ READY = "rebpf: ready"
 
 
 class Rebpf:
-    """A running rebpf. Its output is collected by two threads, each line with the time of its arrival."""
+    """A running rebpf. Its output is collected by two threads, each line with the time of its arrival.
 
-    def __init__(self, *args, output="json", prefix=(), ns=None, force=None, ready=True):
-        self.lines, self.parsed, self.errors = [], [], []
+    It prints retransmissions only, unless the caller wants other events (None: what rebpf shows by itself).
+    """
+
+    def __init__(self, *args, output="json", events="retransmit", prefix=(), ns=None, force=None, ready=True):
+        self.lines, self.parsed, self.errors, self.stopped = [], [], [], False
         command = ["nsenter", "--net=/run/netns/" + ns.name] if ns else []
-        command += [*prefix, BINARY, *(FORCE if force is None else force), *(["-o", output] if output else []), *args]
+        command += [*prefix, BINARY, *(FORCE if force is None else force), *(["-o", output] if output else []),
+                    *(["-e", events] if events else []), *args]
         self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                                         stderr=subprocess.PIPE)
         self.pid = self.process.pid
@@ -75,13 +79,13 @@ class Rebpf:
         """The events of one kind so far, as parsed JSON."""
         return [e for e in list(self.parsed) if e["event"] == event]
 
-    def wait_events(self, predicate=lambda e: True, n=1, timeout=15):
-        """Waits for n events that satisfy the predicate and returns them."""
+    def wait_events(self, predicate=lambda e: True, n=1, timeout=15, event="retransmit"):
+        """Waits for n events of a kind that satisfy the predicate and returns them."""
         def enough():
-            found = [e for e in self.events() if predicate(e)]
+            found = [e for e in self.events(event) if predicate(e)]
             return found if len(found) >= n else None
 
-        return wait_until(enough, timeout, lambda: "%d events\n%s" % (n, self.story(self.events()[-8:])))
+        return wait_until(enough, timeout, lambda: "%d events\n%s" % (n, self.story(self.events(event)[-8:])))
 
     def wait_error(self, part, timeout=15):
         """Waits for a line of stderr that contains the text."""
@@ -100,6 +104,7 @@ class Rebpf:
 
     def stop(self, how=signal.SIGINT):
         """Stops it and returns the exit status."""
+        self.stopped = True
         if self.process.poll() is None:
             self.process.send_signal(how)
         return self.wait_exit()
@@ -126,11 +131,16 @@ def parse(line):
         return {"event": "not JSON", "line": line, "error": str(error)}
 
 
+RETRANSMIT_BRIEF = ("time", "netns", "pid", "sport", "dport", "state", "type", "attempt", "seq", "len", "segs", "tc",
+                    "ret", "outcome", "drop", "cause", "cause_drop", "cause_why")
+DROP_BRIEF = ("time", "netns", "ifname", "pid", "comm", "saddr", "sport", "daddr", "dport", "state", "reason", "class",
+              "location", "protocol", "flags", "seq", "len", "received")
+
+
 def brief(events):
     """Events as a person reads them in a failed assertion."""
-    keys = ("time", "netns", "pid", "sport", "dport", "state", "type", "attempt", "seq", "len", "segs", "tc", "ret",
-            "outcome", "drop", "cause")
-    return "\n".join("  " + " ".join("%s=%s" % (key, e.get(key)) for key in keys) for e in events)
+    return "\n".join("  " + " ".join("%s=%s" % (key, e.get(key)) for key in
+                                     (DROP_BRIEF if e["event"] == "drop" else RETRANSMIT_BRIEF)) for e in events)
 
 
 def rfc3339(seconds):
@@ -139,18 +149,19 @@ def rfc3339(seconds):
 
 
 class View:
-    """The events of one namespace in a Rebpf that runs for longer than one test, from now on."""
+    """The events of a kind and of one namespace in a Rebpf that runs for longer than one test, from now on."""
 
-    def __init__(self, rebpf, ns):
-        self.rebpf, self.ns = rebpf, ns
+    def __init__(self, rebpf, ns, event="retransmit"):
+        self.rebpf, self.ns, self.event = rebpf, ns, event
         self.restart()
         # A namespace that has just ended, whose inode number this one has, may still have events under way.
         self.since = rfc3339(time.time() - 0.01)
 
     def events(self, **fields):
-        """The retransmissions so far with these values of their fields."""
-        return [e for e in self.rebpf.parsed[self.start:] if e["event"] == "retransmit" and
-                e["netns"] == self.ns.inode and e["time"] >= self.since and all(e[key] == value for key, value in fields.items())]
+        """The events so far with these values of their fields."""
+        return [e for e in self.rebpf.parsed[self.start:] if e["event"] == self.event and
+                e["netns"] == self.ns.inode and e["time"] >= self.since and
+                all(e[key] == value for key, value in fields.items())]
 
     def wait(self, n=1, predicate=lambda e: True, timeout=15, **fields):
         """Waits for n such events that also satisfy the predicate."""
@@ -206,9 +217,22 @@ def check_truth(view, rise):
     except AssertionError:
         pass  # the comparison below says it better
     events = view.wait_quiet()
-    assert (counted_segs(events), counted_failures(events)) == (wanted, failed), \
-        "events say (left), the kernel counted (right) (TcpRetransSegs, TCPRetransFail)\n" + view.rebpf.story(events[-60:])
+    if (counted_segs(events), counted_failures(events)) != (wanted, failed):
+        raise AssertionError(
+            "events say %d segments, %d failed; the kernel counted %d (TcpRetransSegs), %d (TCPRetransFail); of the "
+            "records of all namespaces %s\n%s" % (counted_segs(events), counted_failures(events), wanted, failed,
+                                                  last_words(view.rebpf), view.rebpf.story(events[-60:])))
     return events
+
+
+def last_words(rebpf):
+    """Stops it, and says what it knows to be missing from its output."""
+    try:
+        rebpf.stop()
+        stats = rebpf.stats()
+    except (AssertionError, IndexError) as error:
+        return "nothing is known (%s)" % error
+    return ", ".join("%s=%s" % (key, stats[key]) for key in ("missed", "lost", "malformed", "incomplete", "output_lost"))
 
 
 # ---- what this kernel lets rebpf see ----

@@ -13,6 +13,9 @@ import re
 from lab import SLOW, kernel
 from wire import ACK, DELAYED, DROPPED, FAILED, HELD, PLACES, RST, SYN, WIRE_AB, WIRE_BA, WIRE_OUT
 
+# Neither lost nor delayed by the wire: this host was slower than TCP is patient.
+LATE = "late on this host"
+
 # Nearer to each other than this, two things that different threads do have no order.
 MOMENT = int(0.7e6 * SLOW)
 
@@ -262,7 +265,7 @@ class Truth:
             # What leaves the queue has what was refused meanwhile sent at once.
             if on_wire.at > rec.at + MOMENT and any("%s_%s" % (kind, way) in self.net.losses for kind in ("queue", "qdisc")):
                 return Verdict("undecidable", why="still in a queue")
-            return Verdict("network", [self.late(way, fate)], also=on_host)
+            return self.late(way, fate, also=on_host)
         if not [one for one in covering if one.i > arrived.i]:
             return self.judge_receiver(way, key, flow, rec, copies, index, arrived)
         if any(not f.place and not f.why and f.reached[-1].at < rec.at - MOMENT for _, f in fates):
@@ -273,13 +276,13 @@ class Truth:
             return Verdict("undecidable", why="acknowledgement's fate")
         # All of them met the wire only: lost there, or late.
         lost = [f.place for _, f in fates if f.place]
-        place = lost[0] if lost else self.late(back, fates[0][1])
-        return Verdict("network", [place], row="ack:" + place)
+        return Verdict("network", lost[:1], row="ack:" + lost[0]) if lost else self.late(back, fates[0][1], row="ack:")
 
-    def late(self, way, fate):
-        """What was not lost but came after the retransmission: held by the wire in a spike, or slower than TCP's patience."""
-        on_wire = fate.reached[self.chains[way].index(WIRE_OUT)]
-        return ("spike_" if on_wire.verdict == DELAYED else "slow_") + way
+    def late(self, way, fate, also=(), row=""):
+        """What was not lost but came after the retransmission: held by the wire in a spike, or by this slow host."""
+        if fate.reached[self.chains[way].index(WIRE_OUT)].verdict != DELAYED:
+            return Verdict("undecidable", why=LATE)
+        return Verdict("network", ["spike_" + way], also=also, row=row and row + "spike_" + way)
 
     def judge_receiver(self, way, key, flow, rec, copies, index, arrived):
         """It passed the receiver's last tap, and nothing acknowledged it before it was sent again."""

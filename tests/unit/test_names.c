@@ -62,7 +62,7 @@ static void test_learned(void **state)
 	struct rec_symbol s = symbol(0x1000, 0xb5, "nf_hook_slow", "");
 	struct rec_reason r = reason(7, "NETFILTER_DROP");
 	struct names *n = names_new();
-	struct rec_rtx_drop d = { .location = 0x1000, .reason = 7, .c.ifname = "eth0" };
+	struct rec_rtx_drop d = { .location = 0x1000, .reason = 7 };
 	struct ev_drop_place p;
 
 	(void)state;
@@ -77,14 +77,12 @@ static void test_learned(void **state)
 	assert_true(names_has_reason(n, 7));
 
 	memset(&p, 'x', sizeof(p));
-	names_fill_drop(n, &d, &p);
-	assert_true(p.known);
+	names_fill(n, d.location, d.reason, &p);
 	assert_string_equal(p.symbol, "nf_hook_slow");
 	assert_string_equal(p.module, "");
 	assert_int_equal(p.offset, 0xb5);
 	assert_int_equal(p.address, 0x1000);
 	assert_string_equal(p.reason, "NETFILTER_DROP");
-	assert_string_equal(p.ifname, "eth0");
 
 	names_fill(n, 0x2000, 0, &p);
 	assert_string_equal(p.symbol, "veth_xmit");
@@ -115,14 +113,12 @@ static void test_no_nul(void **state)
 	s.addr = 1;
 	memset(&r, 'b', sizeof(r));
 	r.reason = 1;
-	memset(d.c.ifname, 'c', sizeof(d.c.ifname));
 	assert_int_equal(names_learn_symbol(n, &s), 0);
 	assert_int_equal(names_learn_reason(n, &r), 0);
-	names_fill_drop(n, &d, &p);
+	names_fill(n, d.location, d.reason, &p);
 	assert_int_equal(strlen(p.symbol), sizeof(p.symbol) - 1);
 	assert_int_equal(strlen(p.module), sizeof(p.module) - 1);
 	assert_int_equal(strlen(p.reason), sizeof(p.reason) - 1);
-	assert_int_equal(strlen(p.ifname), sizeof(p.ifname) - 1);
 	names_free(n);
 }
 
