@@ -878,10 +878,13 @@ def test_json_fields(flows, rebpf):
 def test_text_lines(flows, rebpf):
     """Into a pipe: fixed columns and then words; no header, no colour, nothing folded."""
     one = rebpf("-P", "6002", output="text", events="drop")
-    for line in wait_until(lambda: len(one.text) >= 3 and one.text, 15, "lines"):
+    # Where rebpf has not found the owners of older sockets at its start (5.10), it learns them as they work.
+    wait_until(lambda: len([line for line in one.text if " rbflowy " in line]) >= 3, 15, "lines")
+    for line in one.text:
         found = LINE.match(line)
         assert found, line
-        assert found.groups()[:4] == (str(flows.y.worker.pid), "rbflowy", "[fd77::1]:7002", "[fd77::2]:6002")
+        assert found.groups()[:2] in ((str(flows.y.worker.pid), "rbflowy"), ("-", "-"))
+        assert found.groups()[2:4] == ("[fd77::1]:7002", "[fd77::2]:6002")
         assert found.group(5) == ("NETFILTER_DROP" if has_reasons() else "-") and found.group(6) in NETFILTER
         assert (found.group(8), found.group(14)) == ("policy", "ESTABLISHED")
 
