@@ -125,17 +125,30 @@ static __always_inline bool in_wrapper(__u64 location)
 	return false;
 }
 
+struct dropped {
+	struct sk_buff *skb;
+	struct sock *sk;
+	__u64 location;
+	__u32 reason;
+	bool tcp;
+	bool is_receiver; /* the kernel says that it was for @sk */
+};
+
+/*
+ * Where it was. TCP takes the device from what it receives, and uses the pointer's place for its queues (skb->rbnode): of
+ * a buffer of a receiving socket it is believed only if it is the device by which the packet came. User space knows names.
+ */
 static __always_inline void drop_read_device(struct rec_drop *d, struct sk_buff *skb, struct sock *sk)
 {
 	struct net_device *dev = BPF_CORE_READ(skb, dev);
+	__u32 iif = BPF_CORE_READ(skb, skb_iif);
 
 	__builtin_memset(d->ifname, 0, sizeof(d->ifname));
 	d->netns = 0;
-	d->ifindex = 0;
-	/* TCP uses the pointer's place for its queue (skb->rbnode). */
-	if (dev)
-		d->ifindex = BPF_CORE_READ(dev, ifindex);
-	if (d->ifindex) {
+	d->ifindex = dev ? BPF_CORE_READ(dev, ifindex) : 0;
+	if (d->received && d->ifindex != iif)
+		d->ifindex = iif;
+	else if (d->ifindex) {
 		d->netns = BPF_CORE_READ(dev, nd_net.net, ns.inum);
 		BPF_CORE_READ_STR_INTO(&d->ifname, dev, name);
 	}
@@ -156,8 +169,23 @@ static __always_inline struct sock *drop_socket(struct sock *sk)
 	return sk_is_full(state) ? sk : NULL;
 }
 
-static __always_inline void drop_read_socket(struct rec_drop *d, struct sock *sk)
+/* Did this socket send the packet? On the way out it has not been received, of which skb_iif is the mark. */
+static __always_inline bool is_sender(const struct rec_drop *d, struct sk_buff *skb, struct sock *sk)
 {
+	struct rec_flow flow;
+
+	if (!BPF_CORE_READ(skb, skb_iif))
+		return true;
+	if (!flow_read_ends(&flow, &sk->__sk_common))
+		return false;
+	/* Delivered within this host, the buffer may still be its sender's, or already its receiver's. */
+	return flow.lport == d->t.sport && flow.rport == d->t.dport &&
+	       *(__u64 *)flow.laddr == *(__u64 *)d->t.saddr && *(__u64 *)(flow.laddr + 8) == *(__u64 *)(d->t.saddr + 8);
+}
+
+static __always_inline void drop_read_socket(struct rec_drop *d, const struct dropped *x)
+{
+	struct sock *sk = x->sk;
 	struct sock *full = drop_socket(sk);
 	__u16 family = full ? BPF_CORE_READ(full, __sk_common.skc_family) : 0;
 
@@ -177,8 +205,7 @@ static __always_inline void drop_read_socket(struct rec_drop *d, struct sock *sk
 	d->ino = compat_sk_ino(full);
 	d->uid = BPF_CORE_READ(full, sk_uid.val);
 	d->state = BPF_CORE_READ(sk, __sk_common.skc_state);
-	d->received = BPF_CORE_READ(sk, __sk_common.skc_num) != d->t.sport ||
-		      BPF_CORE_READ(sk, __sk_common.skc_dport) != bpf_htons(d->t.dport);
+	d->received = x->is_receiver || !is_sender(d, x->skb, sk);
 	owner_read(&d->owner, (__u64)full);
 }
 
@@ -207,14 +234,6 @@ static __always_inline void drop_read_sending(struct rec_drop *d, struct sk_buff
 		bpf_probe_read_kernel(d->qdisc, sizeof(d->qdisc), BPF_CORE_READ(dev, qdisc, ops, id));
 }
 
-struct dropped {
-	struct sk_buff *skb;
-	struct sock *sk;
-	__u64 location;
-	__u32 reason;
-	bool tcp;
-};
-
 static __always_inline void drop_fill(struct rec_drop *d, const struct dropped *x, const struct layer3 *l3)
 {
 	d->location = x->location;
@@ -225,8 +244,8 @@ static __always_inline void drop_fill(struct rec_drop *d, const struct dropped *
 	d->ip_id = l3->ip_id;
 	d->source = DROP_SOURCE_KFREE;
 	segment_read(d, l3, x->tcp);
+	drop_read_socket(d, x);
 	drop_read_device(d, x->skb, x->sk);
-	drop_read_socket(d, x->sk);
 	drop_read_sending(d, x->skb);
 	owner_from_current(&d->task);
 }
@@ -312,6 +331,7 @@ int rebpf_drop(__u64 *ctx)
 		x.reason = (__u32)ctx[2];
 	if (cfg.drop_has_rx_sk)
 		x.sk = (void *)ctx[3];
+	x.is_receiver = x.sk;
 	if (!x.sk)
 		x.sk = BPF_CORE_READ(skb, sk);
 	drop_record(ctx, &x);

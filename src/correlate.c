@@ -459,11 +459,12 @@ static void take_loss(struct correlate *c, const struct rec_loss *l)
 	c->lost_until_ns[l->ring][l->bucket % (REBPF_FLOW_BUCKETS + 1)] = l->h.ts_ns;
 }
 
-static void take_dropped(struct correlate *c, const struct rec_drop *d)
+static void take_dropped(struct correlate *c, const struct rec_drop *record)
 {
-	struct event event = { .kind = EV_DROP, .mono_ns = d->h.ts_ns, .wall_ns = d->h.ts_ns + c->clock_offset };
+	struct rec_drop d = *record;
+	struct event event = { .kind = EV_DROP, .mono_ns = d.h.ts_ns, .wall_ns = d.h.ts_ns + c->clock_offset };
 
-	if (!drops_take(c->drops, d, &event.drop))
+	if (!drops_take(c->drops, &d, &event.drop))
 		return;
 	c->stats.drops++;
 	c->stats.drops_by_class[event.drop.place.class]++;

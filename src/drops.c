@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "drops.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -175,7 +176,14 @@ static enum evidence_unsent judge_unsent(const struct rec_drop *r, const struct 
 	return begins_with_any(qdisc, plain, ARRAY_SIZE(plain)) ? UNSENT_FAILED : UNSENT_UNCLEAR;
 }
 
-bool drops_take(struct drops *d, const struct rec_drop *r, struct ev_drop *ev)
+/* Where the kernel side had only the number of the device. */
+static void name_device(const struct drops *d, struct rec_drop *r)
+{
+	if (!r->ifname[0] && r->ifindex)
+		snprintf(r->ifname, sizeof(r->ifname), "%s", hostnet_ifname(d->hostnet, r->netns, r->ifindex));
+}
+
+bool drops_take(struct drops *d, struct rec_drop *r, struct ev_drop *ev)
 {
 	enum drop_source source = r->source < DROP_SOURCE_COUNT ? r->source : DROP_SOURCE_KFREE;
 	const struct place *place;
@@ -183,6 +191,7 @@ bool drops_take(struct drops *d, const struct rec_drop *r, struct ev_drop *ev)
 
 	if (source == DROP_SOURCE_KFREE && is_told(d, r))
 		return false;
+	name_device(d, r);
 	if (source != DROP_SOURCE_KFREE)
 		d->recent[d->recent_count++ % RECENT] = 
 			(struct recent){ r->t, r->seq, r->skb, r->h.ts_ns };

@@ -16,6 +16,7 @@ struct link {
 	uint32_t bits;
 	uint8_t type;
 	uint64_t errors;
+	char ifname[REBPF_IFNAME_LEN];
 	uint64_t since_ns;  /* its counters are known since then */
 	uint64_t explained; /* drop records since @errors was read */
 };
@@ -131,6 +132,7 @@ void hostnet_learn_link(struct hostnet *h, const struct rec_link *l)
 	if (l->errors > known->errors && l->errors - known->errors > known->explained)
 		note_rise(h, l->netns, l->ifindex, l->h.ts_ns, l->errors - known->errors - known->explained);
 	known->errors = l->errors;
+	memcpy(known->ifname, l->ifname, sizeof(known->ifname));
 	known->bits = l->bits;
 	known->type = l->type;
 }
@@ -280,6 +282,13 @@ bool hostnet_lost_silently(const struct hostnet *h, uint32_t netns, uint64_t fro
 			return true;
 	}
 	return false;
+}
+
+const char *hostnet_ifname(const struct hostnet *h, uint32_t netns, uint32_t ifindex)
+{
+	const struct link *l = ifindex ? find_link(h, netns, ifindex) : NULL;
+
+	return l ? l->ifname : "";
 }
 
 bool hostnet_has_tunnels(const struct hostnet *h)

@@ -47,6 +47,9 @@ bool hostnet_queues_were_empty(const struct hostnet *h, uint64_t after_ns, uint6
 /* Have devices (of @netns, or of all: 0) or CPUs lost packets between the two times that no drop record explains? */
 bool hostnet_lost_silently(const struct hostnet *h, uint32_t netns, uint64_t from_ns, uint64_t until_ns);
 
+/* Its name, of at most REBPF_IFNAME_LEN with its NUL; "": not known. Valid until the next record. */
+const char *hostnet_ifname(const struct hostnet *h, uint32_t netns, uint32_t ifindex);
+
 /* Is there a device that encapsulates, and is up, in any namespace? */
 bool hostnet_has_tunnels(const struct hostnet *h);
 

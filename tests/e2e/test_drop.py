@@ -17,13 +17,12 @@ import pytest
 
 import causes
 import lab
-from lab import (BARE_ACK, BLOCK, DATA, SLOW, SYN, TC_ACT_SHOT, Capture, before_nth, follow, kernel, nth, percent,
-                 receive_bytes, reset, send_bytes, start_connect, wait_until)
-from tracer import BINARY, FORCE, Rebpf, brief, has_reasons, mode, run_rebpf
 from conftest import Shared
+from lab import (BARE_ACK, BLOCK, DATA, SLOW, TC_ACT_SHOT, Capture, before_nth, follow, percent, receive_bytes, reset,
+                 send_bytes, start_connect, wait_until)
+from tracer import BINARY, FORCE, Rebpf, brief, has_reasons, mode, run_rebpf
 
 US = os.getpid()
-ME = {"pid": US}
 NOBODY = {"pid": None, "comm": None, "uid": None, "state": None, "received": None}
 
 
@@ -41,7 +40,8 @@ def need_reasons():
 def kernel_names():
     """All drop reasons that the running kernel's BTF names."""
     with open("/sys/kernel/btf/vmlinux", "rb") as file:
-        return {name.decode() for name in re.findall(rb"\0(?:SKB_DROP_REASON_|QDISC_DROP_)([A-Z0-9_]+)(?=\0)", file.read())}
+        found = re.findall(rb"\0(?:SKB_DROP_REASON_|QDISC_DROP_)([A-Z0-9_]+)(?=\0)", file.read())
+    return {name.decode() for name in found}
 
 
 # ---- what was dropped, and what the events say of it ----
@@ -196,7 +196,7 @@ def test_netfilter_output(net, watch_drops, version, hook):
     client.sendall(BLOCK[:500])
     drops.wait(3)
     reset(client)
-    for event in drops.exactly(rule.count()):
+    for event in drops.exactly(rule.count(), len=500):
         check_place(event, *NETFILTER_DROP, netns=net.a, ifname=event["ifname"])
         assert event["ifname"] in (("a0",) if hook == "postrouting" else ("a0", None))
         check_ends(event, here, there)
@@ -280,11 +280,11 @@ def test_shot_by_another_program(net, watch_drops, version):
     client.sendall(BLOCK[:500])
     drops.wait(2)
     reset(client)
-    events = drops.exactly(passed.count())
+    events = drops.exactly(passed.count(), netns=net.a.inode)
     for event in events:
         check_place(event, ["TC_EGRESS"], ["__dev_queue_xmit", "sch_handle_egress", "tc_run"], "policy", net.a, "a0")
         check_ends(event, here, there)
-    for event in events[:-1]:  # the last one is the reset of a socket that has ended
+    for event in events[:-1]:  # the last one is the reset; its socket has no port any more
         check_owner(event, pid=US, state="ESTABLISHED", received=False)
         assert (event["len"], event["flags"]) == (500, "PSH|ACK")
     assert "RST" in events[-1]["flags"]
@@ -305,7 +305,7 @@ def test_queue_over_its_limit(net, rebpf, version):
              "tcf_kfree_skb_list"]
     assert one.stop() == 0
     events = [event for event in one.events("drop") if function(event["location"]) in where]
-    assert len(events) == dropped, one.story(events)
+    assert len(events) == dropped, one.story(one.events("drop"))
     for event in [event for event in events if event["dport"] == 5001]:
         # Since 7.1 of an enumeration of their own.
         check_place(event, ["OVERLIMIT", "QDISC_DROP"], where, None, net.a, "a0")
@@ -480,8 +480,8 @@ def test_bad_checksum(net, watch_drops, capture, version, size):
         talk.forge(talk.next, b"y" * size, damage=1)
         event = drops.exactly(1)[0]
     assert rise["TcpInCsumErrors"] == 1
-    check_place(event, ["TCP_CSUM"], ["tcp_v%d_rcv" % version, "tcp_v%d_do_rcv" % version, "tcp_rcv_established"], "bad",
-                ifname=event["ifname"])
+    where = ["tcp_v%d_rcv" % version, "tcp_v%d_do_rcv" % version, "tcp_rcv_established"]
+    check_place(event, ["TCP_CSUM"], where, "bad", ifname=event["ifname"])
     check_ends(event, talk.here, talk.there)
     assert (event["seq"], event["len"], event["flags"]) == (talk.last.end_seq, size, "PSH|ACK")
     # A short packet is checked before its socket is looked for.
@@ -539,33 +539,44 @@ def fill(talk):
     wait_until(closed, 20, "the window to close")
 
 
-def test_full_receive_buffer(net, watch_drops, capture):
-    """Many small segments out of order, which weigh more than the buffer may."""
-    need_reasons()
-    talk = Talk(net, capture, rcvbuf=8192)
-    drops = watch_drops(net)
+def overfill(net, drops, talk):
+    """Many small segments out of order weigh more than the buffer may. Returns those refused and those thrown out."""
     with net.b.counting() as rise:
         for i in range(200):
             talk.forge(talk.next + 10 + 2 * i, b"y")
         drops.wait(20)
         wait_until(lambda: len(talk.wire.data(5001)) >= 201, 10, "all to arrive")
         select.select([], [], [], 0.3 * SLOW)
-    refused = drops.events(reason="PROTO_MEM")
-    pruned = drops.events(reason="TCP_OFO_QUEUE_PRUNE")
-    assert len(refused) == rise["TcpExtTCPOFODrop"]
-    assert bool(pruned) == bool(rise["TcpExtOfoPruned"])
+    refused, pruned = drops.events(reason="PROTO_MEM"), drops.events(reason="TCP_OFO_QUEUE_PRUNE")
+    assert len(refused) == rise["TcpExtTCPOFODrop"] and bool(pruned) == bool(rise["TcpExtOfoPruned"])
+    assert refused or pruned
+    return refused, pruned
+
+
+def test_full_receive_buffer(net, watch_drops, capture):
+    need_reasons()
+    talk = Talk(net, capture, rcvbuf=8192)
+    refused, pruned = overfill(net, watch_drops(net), talk)
     for event in refused:
         check_place(event, ["PROTO_MEM"], QUEUE, "bad")
     for event in pruned:
-        check_place(event, ["TCP_OFO_QUEUE_PRUNE"], ["tcp_prune_ofo_queue", *QUEUE], "bad")
-    for event in refused:
+        check_place(event, ["TCP_OFO_QUEUE_PRUNE"], ["tcp_prune_ofo_queue", *QUEUE], "bad", ifname=event["ifname"])
+    for event in refused + pruned:
         check_ends(event, talk.here, talk.there)
         assert event["len"] == 1
+    for event in refused:
         check_receiver(event)
-    assert refused or pruned
 
 
-SO_ATTACH_FILTER, SO_DETACH_FILTER = 26, 27
+@pytest.mark.xfail(reason="a segment in TCP's queue has something else in the place of its device", strict=False)
+def test_device_of_a_queued_segment(net, watch_drops, capture):
+    need_reasons()
+    _, pruned = overfill(net, watch_drops(net), Talk(net, capture, rcvbuf=8192))
+    assert {e["ifname"] for e in pruned} <= {None}
+    assert {e["netns"] for e in pruned} <= {net.b.inode}
+
+
+SO_ATTACH_FILTER = 26
 
 
 def refuse_all(sock):
@@ -640,6 +651,16 @@ def test_owner(net, watch_drops, where):
             check_owner(event, pid=client.pid, comm="rbsend", uid=1001, received=False)
         elif where != "socket" or has_rx_sk():
             check_owner(event, pid=server.pid, comm="rbrecv", uid=0, received=True)
+
+
+@pytest.mark.xfail(reason="the direction is told by the ports alone, and a closed socket has none", strict=False)
+def test_reset_of_a_closed_socket(net, watch_drops):
+    """It sends its reset when it has ended: still its own packet."""
+    drops = watch_drops(net)
+    client, _ = connect(net)
+    net.a.drop("output", "tcp flags & rst == rst")
+    reset(client)
+    assert drops.wait(1, flags="RST|ACK")[0]["received"] is False
 
 
 @pytest.mark.xfail(reason="the direction is told by the ports alone", strict=False)
@@ -745,7 +766,8 @@ def check_filters(flows, drops, chosen):
                    lambda: "drops of every flow: %s" % [len(view.events()) for view in seen])
         for words, expected, one in started:
             wait_until(lambda one=one, expected=expected: flows.names(one.events("drop")) >= expected, 15,
-                       lambda words=words, one=one: "%s to show its drops\n%s" % (words, one.story(one.events("drop")[-5:])))
+                       lambda words=words, one=one: "%s to show its drops\n%s" % (
+                           words, one.story(one.events("drop")[-5:])))
         for words, expected, one in started:
             assert one.stop() == 0
             assert flows.names(one.events("drop")) == expected, words
@@ -836,11 +858,11 @@ def test_full_buffer_of_a_datagram_socket(net, rebpf):
 # ---- output ----
 
 LINE = re.compile(r"^\d\d:\d\d:\d\d\.\d{6} DROP +(\d+|-) +(\S+) +(\S+:\d+) > (\S+:\d+) +drop=(\S+)@(\S+)\+0x[0-9a-f]+"
-                  r"(\[\w+\])? class=(\w+)( synthetic=yes)? ifname=(\S+) flags=([A-Z|]+|none|-) seq=(\d+|-) len=(\d+|-) "
-                  r"state=(\S+)( stack=(\S+))?( why=\"[^\"]+\")?$")
+                  r"(\[\w+\])? class=(\w+)( synthetic=yes)? ifname=(\S+) flags=([A-Z|]+|none|-) seq=(\d+|-) "
+                  r"len=(\d+|-) state=(\S+)( stack=(\S+))?( why=\"[^\"]+\")?$")
 
-FIELDS = """time event netns pid comm uid cgroup task_pid task_comm ip_version saddr sport daddr dport reason location class
-    synthetic ifname protocol flags seq end_seq ack len packet_len state received skb stack meaning""".split()
+FIELDS = """time event netns pid comm uid cgroup task_pid task_comm ip_version saddr sport daddr dport reason location
+    class synthetic ifname protocol flags seq end_seq ack len packet_len state received skb stack meaning""".split()
 
 
 def test_json_fields(flows, rebpf):
@@ -856,10 +878,13 @@ def test_json_fields(flows, rebpf):
 def test_text_lines(flows, rebpf):
     """Into a pipe: fixed columns and then words; no header, no colour, nothing folded."""
     one = rebpf("-P", "6002", output="text", events="drop")
-    for line in wait_until(lambda: len(one.text) >= 3 and one.text, 15, "lines"):
+    # Where rebpf has not found the owners of older sockets at its start (5.10), it learns them as they work.
+    wait_until(lambda: len([line for line in one.text if " rbflowy " in line]) >= 3, 15, "lines")
+    for line in one.text:
         found = LINE.match(line)
         assert found, line
-        assert found.groups()[:4] == (str(flows.y.worker.pid), "rbflowy", "[fd77::1]:7002", "[fd77::2]:6002")
+        assert found.groups()[:2] in ((str(flows.y.worker.pid), "rbflowy"), ("-", "-"))
+        assert found.groups()[2:4] == ("[fd77::1]:7002", "[fd77::2]:6002")
         assert found.group(5) == ("NETFILTER_DROP" if has_reasons() else "-") and found.group(6) in NETFILTER
         assert (found.group(8), found.group(14)) == ("policy", "ESTABLISHED")
 
@@ -867,7 +892,8 @@ def test_text_lines(flows, rebpf):
 def test_verbose_text(flows, rebpf):
     one = rebpf("-v", "-c", "1", "-P", "6002", output="text", events="drop")
     assert one.wait_exit() == 0
-    for word in ("netns=%d" % flows.nets[1].a.inode, "received=no", r"packet_len=\d+", r"end_seq=\d+", "skb=0x[0-9a-f]+"):
+    for word in ("netns=%d" % flows.nets[1].a.inode, "received=no", r"packet_len=\d+", r"end_seq=\d+",
+                 "skb=0x[0-9a-f]+"):
         assert re.search(" %s( |$)" % word, one.text[0]), (word, one.text[0])
     assert len(one.text) == 1
 
