@@ -137,7 +137,7 @@ struct rec_rtx_entry {
 	__u32 high_seq; /* snd_nxt when the Loss or Recovery state was entered: names the episode */
 	__u32 tsoffset; /* tcp_sock.tsoffset: a time stamp value is the clock (ms, or us) plus this */
 	__u32 rcv_nxt;
-	__u32 rack_end_seq; /* tcp_sock.rack.end_seq: of the latest sent segment that was (S)ACKed */
+	__u32 highest_sack; /* end of the highest SACKed segment, snd_una if there is none (tcp_highest_sack_seq) */
 	__u32 dst_netns;    /* the first device on the way, by the socket's cached route; 0: none cached */
 	__u32 dst_ifindex;
 	__u32 sk_drops; /* sock.sk_drops, 0 where the kernel does not keep it there */

@@ -10,6 +10,20 @@
 
 /* ---- reading ---- */
 
+/*
+ * tcp_highest_sack_seq(): the pointer is to the buffer behind the highest SACKed one. (rack.end_seq would not do: after a
+ * partial acknowledgement it is the end of the whole buffer.)
+ */
+static __always_inline __u32 highest_sack_read(struct tcp_sock *tp)
+{
+	struct sk_buff *next;
+
+	if (!BPF_CORE_READ(tp, sacked_out))
+		return BPF_CORE_READ(tp, snd_una);
+	next = BPF_CORE_READ(tp, highest_sack);
+	return next ? BPF_CORE_READ(skb_tcb(next), seq) : BPF_CORE_READ(tp, snd_nxt);
+}
+
 /* Where the next packet goes first, by the route that the socket has cached. */
 static __always_inline void entry_read_route(struct rec_rtx_entry *e, struct sock *sk)
 {
@@ -58,7 +72,7 @@ static __always_inline void entry_read_socket(struct rec_rtx_entry *e, struct so
 	e->high_seq = BPF_CORE_READ(tp, high_seq);
 	e->tsoffset = BPF_CORE_READ(tp, tsoffset);
 	e->rcv_nxt = BPF_CORE_READ(tp, rcv_nxt);
-	e->rack_end_seq = BPF_CORE_READ(tp, rack.end_seq);
+	e->highest_sack = highest_sack_read(tp);
 	e->sk_drops = compat_sk_drops(sk);
 	entry_read_route(e, sk);
 	if (BPF_CORE_READ_BITFIELD_PROBED(tp, frto))

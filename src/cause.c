@@ -192,13 +192,12 @@ static bool is_later_delivered(const struct attempt *a, const struct cause_conte
 {
 	const struct rec_rtx_entry *e = &a->entry;
 
-	if (is_synack(e) || !e->rack_mstamp_us)
+	if (is_synack(e))
 		return false;
 	if (w->until_ns && e->rack_mstamp_us * 1000 > w->until_ns)
 		return true;
 	/* What lies behind it in the stream was first sent after it. */
-	return !ctx->previous && seq_before(a->exit.seq, e->rack_end_seq) &&
-	       seq_before(a->exit.end_seq, e->rack_end_seq + 1);
+	return !ctx->previous && seq_before(a->exit.end_seq, e->highest_sack);
 }
 
 static bool is_nothing_under_way(const struct attempt *a)
@@ -259,7 +258,7 @@ static enum cause_why why_not_network(const struct attempt *a, const struct caus
 		return CAUSE_WHY_ENCAPSULATED;
 	/* A peer on this host has devices of its own. */
 	scope = leaves && !peer_local ? netns : 0;
-	bits = hostnet_bits(ctx->hostnet, scope);
+	bits = hostnet_bits(ctx->hostnet, scope, w->from_ns);
 	if (bits & LINK_XDP)
 		return CAUSE_WHY_XDP;
 	if (bits & LINK_TC_CONSUMES)

@@ -221,6 +221,17 @@ static void decide_cause(struct correlate *c, const struct attempt *a, struct ev
 		flows_set_cause(c->flows, (uint8_t)ev->cause);
 }
 
+/* What took this copy may have taken the one before. */
+static void note_consumed(struct correlate *c, const struct attempt *a, const struct ev_retransmit *ev)
+{
+	bool consumed = ev->outcome == RTX_OUTCOME_STOLEN;
+
+	for (unsigned int i = 0; i < ev->tc_count; i++)
+		consumed |= ev->tc[i].by == TC_BY_OTHER && ev->tc[i].verdict != TC_VERDICT_SHOT;
+	if (consumed)
+		hostnet_note_consumed(c->hostnet, a->entry.flow.netns, a->begin_ns);
+}
+
 static void emit(struct correlate *c, struct attempt *a)
 {
 	struct event event = { .kind = EV_RETRANSMIT, .mono_ns = a->begin_ns };
@@ -245,6 +256,7 @@ static void emit(struct correlate *c, struct attempt *a)
 	attempt_tc(a, &ctx, ev);
 	if (ev->outcome == RTX_OUTCOME_DROPPED && !ev->drop.known)
 		cause_find_own_drop(a, c->evidence, c->places, &ev->drop);
+	note_consumed(c, a, ev);
 	ev->attempt = count_attempt(c, a, ev);
 	if (ev->type == RTX_TYPE_PMTU)
 		ev->type = refine_pmtu(flows_loss(c->flows, a->entry.high_seq));

@@ -10,6 +10,9 @@
 #define MAX_ADDRS 16384
 #define MAX_SURVEYS 256 /* of the last seconds */
 #define MAX_RISES 256
+#define MAX_PASTS 256
+#define LINK_TAKES (LINK_XDP | LINK_TC_CONSUMES)
+#define PAST_STEP_NS (100 * NSEC_PER_MSEC)
 
 struct link {
 	uint32_t netns, ifindex;
@@ -39,12 +42,20 @@ struct rise {
 	uint32_t netns, ifindex;
 };
 
+/* There was something that takes packets silently until then. */
+struct past {
+	uint64_t until_ns;
+	uint32_t netns, bits;
+};
+
 struct hostnet {
 	struct link *links;
 	struct addr *addrs;
 	uint32_t link_count, link_cap, addr_count, addr_cap;
 	struct moment survey[MAX_SURVEYS];
 	struct rise rise[MAX_RISES];
+	struct past past[MAX_PASTS];
+	uint64_t pasts;
 	uint64_t surveys, rises; /* so far; the newest is at [(n - 1) % MAX] */
 	uint64_t softnet;
 	uint64_t first_ns; /* end of the first survey */
@@ -108,11 +119,24 @@ static void note_rise(struct hostnet *h, uint32_t netns, uint32_t ifindex, uint6
 	*r = (struct rise){ last ? last->begin_ns : 0, until_ns, amount, netns, ifindex };
 }
 
+static void note_past(struct hostnet *h, uint32_t netns, uint32_t bits, uint64_t until_ns)
+{
+	const struct past *last = h->pasts ? &h->past[(h->pasts - 1) % MAX_PASTS] : NULL;
+
+	/* A program that takes all takes many. */
+	if (last && last->netns == netns && last->bits == bits && until_ns - last->until_ns < PAST_STEP_NS)
+		return;
+	h->past[h->pasts++ % MAX_PASTS] = (struct past){ until_ns, netns, bits };
+}
+
 void hostnet_learn_link(struct hostnet *h, const struct rec_link *l)
 {
 	struct link *known = find_link(h, l->netns, l->ifindex);
 	void *list = h->links;
 
+	/* What is no more there may have been until now. */
+	if (known && known->bits & ~l->bits & LINK_TAKES)
+		note_past(h, known->netns, known->bits & LINK_TAKES, l->h.ts_ns);
 	if (l->bits & LINK_GONE) {
 		if (known)
 			*known = h->links[--h->link_count];
@@ -238,14 +262,25 @@ bool hostnet_has_address(const struct hostnet *h, uint32_t netns, const uint8_t 
 	return has_address(h, netns, addr, ip_version);
 }
 
-uint32_t hostnet_bits(const struct hostnet *h, uint32_t netns)
+uint32_t hostnet_bits(const struct hostnet *h, uint32_t netns, uint64_t since_ns)
 {
+	uint64_t n = h->pasts < MAX_PASTS ? h->pasts : MAX_PASTS;
 	uint32_t bits = 0;
 
 	for (uint32_t i = 0; i < h->link_count; i++)
 		if (!netns || h->links[i].netns == netns)
 			bits |= h->links[i].bits;
+	if (h->pasts > MAX_PASTS && since_ns <= h->past[h->pasts % MAX_PASTS].until_ns)
+		bits |= LINK_TC_CONSUMES;
+	for (uint64_t i = 0; i < n; i++)
+		if ((!netns || h->past[i].netns == netns) && h->past[i].until_ns >= since_ns)
+			bits |= h->past[i].bits;
 	return bits;
+}
+
+void hostnet_note_consumed(struct hostnet *h, uint32_t netns, uint64_t ts_ns)
+{
+	note_past(h, netns, LINK_TC_CONSUMES, ts_ns + PAST_STEP_NS);
 }
 
 bool hostnet_queues_were_empty(const struct hostnet *h, uint64_t after_ns, uint64_t until_ns, uint64_t slack_ns)

@@ -35,8 +35,11 @@ bool hostnet_is_local(const struct hostnet *h, const uint8_t addr[16], uint8_t i
 /* Does it belong to this namespace? Also true if that cannot be ruled out. */
 bool hostnet_has_address(const struct hostnet *h, uint32_t netns, const uint8_t addr[16], uint8_t ip_version);
 
-/* LINK_* bits of all devices, of one namespace (@netns) or of all (0). */
-uint32_t hostnet_bits(const struct hostnet *h, uint32_t netns);
+/* LINK_* bits of all devices, of one namespace (@netns) or of all (0), now or at any time since @since_ns. */
+uint32_t hostnet_bits(const struct hostnet *h, uint32_t netns, uint64_t since_ns);
+
+/* A packet that left this namespace was taken silently by a program: there is one, whether a survey has met it or not. */
+void hostnet_note_consumed(struct hostnet *h, uint32_t netns, uint64_t ts_ns);
 
 /*
  * Was there a moment after @after_ns and not more than @slack_ns after @until_ns at which no queue of this host held a
