@@ -27,6 +27,7 @@ static struct names *names;
 static struct places *places;
 static struct evidence *evidence;
 static struct hostnet *hostnet;
+static uint32_t survey_bits; /* of the survey after the attempt */
 
 static void survey_at(uint64_t ns, uint32_t bits, uint64_t softnet)
 {
@@ -72,8 +73,7 @@ static void learn_host(void)
 
 static void learn_survey_after(void)
 {
-	/* Something always waits somewhere. */
-	survey_at(BEGIN + MS, SURVEY_QUEUED, 5);
+	survey_at(BEGIN + MS, survey_bits, 5);
 }
 
 /* The first retransmission of a segment that left by eth0, with entry hooks: `network`. */
@@ -149,6 +149,7 @@ static int setup(void **state)
 	hostnet = hostnet_new();
 	assert_true(names && places && evidence && hostnet);
 	learn_host();
+	survey_bits = SURVEY_QUEUED; /* something always waits somewhere */
 	make_base();
 	return 0;
 }
@@ -222,6 +223,26 @@ static void lose_copy(void)
 static void lose_ack(void)
 {
 	drop_at(make_dropped_ack(7), SENT + MS, DROP_FATE_LOST);
+}
+
+/* A request's: nothing is known of a socket, and no route is cached. */
+static void make_synack(enum rtx_hook hook)
+{
+	uint64_t first_us = a.entry.delivered_us;
+	struct rec_flow flow = a.entry.flow;
+
+	memset(&a.entry, 0, sizeof(a.entry));
+	a.entry.h.ts_ns = BEGIN;
+	a.entry.flow = flow;
+	a.entry.flow.state = 12; /* NEW_SYN_RECV */
+	a.entry.hook = hook;
+	a.entry.bits = hook == RTX_HOOK_SYNACK_TP ? RTX_BIT_LATE : 0;
+	a.entry.delivered_us = first_us;
+	a.entry.rcv_nxt = RCV_NXT;
+	a.entry.seq = a.entry.snd_una = a.exit.seq = SEQ;
+	a.entry.end_seq = a.entry.snd_nxt = a.exit.end_seq = SEQ + 1;
+	a.entry.tcp_flags = TCP_SYN | TCP_ACK;
+	ev.type = RTX_TYPE_SYNACK;
 }
 
 /* ---- the base ---- */
@@ -352,6 +373,15 @@ static void test_records_lost(void **state)
 	assert_change("records_lost", ev.attempt = 0; ctx.lost_until_ns = 1);
 }
 
+/* By the socket's own counter, retransmissions went by that no hook saw. */
+static void test_unseen(void **state)
+{
+	(void)state;
+	assert_change("records_lost", ctx.unseen = true);
+	assert_change("records_lost", make_nth(); ctx.unseen = true);
+	assert_change("local", ctx.unseen = true; lose_copy());
+}
+
 static void evict(uint64_t ns, uint16_t dport)
 {
 	for (int i = 0; i < 600; i++) {
@@ -401,6 +431,27 @@ static void test_same_host(void **state)
 	assert_int_equal(ev.cause_why, CAUSE_WHY_SAME_HOST);
 }
 
+/*
+ * TC did not see it, and no route is known: all devices but loopback leave the kernel, but to an address of its own
+ * namespace it goes by loopback.
+ */
+static void test_loopback_without_device(void **state)
+{
+	(void)state;
+#define NO_DEVICE                                            \
+	link_at(ARMED, NETNS, 3, LINK_VIRTUAL, LINK_GONE, 0); \
+	survey_bits = 0;                                     \
+	make_synack(RTX_HOOK_SYNACK);                        \
+	a.hop_count = 0
+	assert_change("network", NO_DEVICE);
+	assert_change("same_host", NO_DEVICE; learn_addr(NETNS, 2));
+	assert_change("network", NO_DEVICE; learn_addr(NETNS2, 2)); /* leaves, and comes back */
+	assert_change("same_host", NO_DEVICE; memcpy(a.entry.flow.raddr, (uint8_t[]){ 127, 0, 0, 1 }, 4);
+		      memcpy(a.entry.flow.laddr, (uint8_t[]){ 127, 0, 0, 1 }, 4));
+	/* The route is known: it is sure. */
+	assert_change("network", NO_DEVICE; learn_addr(NETNS, 2); a.entry.dst_netns = NETNS; a.entry.dst_ifindex = 2);
+}
+
 /* A host that was never surveyed. */
 static void test_never_surveyed(void **state)
 {
@@ -423,6 +474,76 @@ static void test_queued(void **state)
 	assert_change("network", a.entry.wmem_alloc = 0);
 	/* Behind a veth others hold it, and not in the socket's name. */
 	assert_change("queued", a.entry.dst_ifindex = 3);
+}
+
+/*
+ * d: no queue held anything; neither does a neighbour's address that is not known yet, nor a program at an NFQUEUE, which
+ * the survey counts among them. With a device that leaves, the socket's own count says more.
+ */
+static void test_empty_queues(void **state)
+{
+	(void)state;
+	assert_change("network", a.entry.dst_ifindex = 3; survey_bits = 0);
+	assert_change("queued", a.entry.dst_ifindex = 3; survey_bits = SURVEY_QUEUED);
+	assert_change("queued", a.entry.wmem_alloc = 2305; survey_bits = 0);
+	/* Too early, or too late. */
+	assert_change("network", a.entry.dst_ifindex = 3; survey_at(SENT + 1, 0, 5));
+	assert_change("queued", a.entry.dst_ifindex = 3; survey_at(SENT, 0, 5));
+	assert_change("network", a.entry.dst_ifindex = 3; survey_at(BEGIN + MS, 0, 5));
+	assert_change("queued", a.entry.dst_ifindex = 3; survey_at(BEGIN + 20 * MS, 0, 5));
+}
+
+/* d, late: the stamp is the new copy's; but so long did the timer run that sent it, at least. */
+static void test_bound_by_timer(void **state)
+{
+	static const struct {
+		enum rtx_type type;
+		uint64_t before_ns; /* the survey */
+		const char *want;
+	} row[] = {
+		{ RTX_TYPE_RTO, 102 * MS - 1, "network" }, /* the timer may have been doubled since: half of 204 ms */
+		{ RTX_TYPE_RTO, 102 * MS, "queued" },
+		{ RTX_TYPE_SYN, 102 * MS - 1, "network" },
+		{ RTX_TYPE_SYN, 102 * MS, "queued" },
+		{ RTX_TYPE_TLP, 12345000 - 1, "network" }, /* srtt */
+		{ RTX_TYPE_TLP, 12345000, "queued" },
+		{ RTX_TYPE_FAST, 1, "queued" },
+		{ RTX_TYPE_FAST, 0, "queued" },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(row) / sizeof(row[0]); i++)
+		assert_change(row[i].want, make_base_late(); a.entry.dst_ifindex = 3; ev.type = row[i].type;
+			      survey_at(BEGIN - row[i].before_ns, 0, 5));
+	/* Early, its stamp bounds it. */
+	assert_change("network", a.entry.dst_ifindex = 3; ev.type = RTX_TYPE_FAST; survey_at(SENT + 1, 0, 5));
+	/* What was delivered later than that bound was sent after it. */
+	assert_change("network", make_base_late(); a.hop[0].tc.wmem_other = 2305; ev.type = RTX_TYPE_RTO;
+		      a.entry.rack_mstamp_us = (BEGIN - 102 * MS) / 1000 + 1);
+	assert_change("queued", make_base_late(); a.hop[0].tc.wmem_other = 2305; ev.type = RTX_TYPE_RTO;
+		      a.entry.rack_mstamp_us = (BEGIN - 102 * MS) / 1000);
+}
+
+/* d: nothing under way after the call is nothing under way. */
+static void test_nothing_after_call(void **state)
+{
+	(void)state;
+	assert_change("network", make_base_late(); a.hop[0].tc.wmem_other = 2305; a.entry.wmem_alloc = 1);
+	assert_change("queued", make_base_late(); a.hop[0].tc.wmem_other = 2305; a.entry.wmem_alloc = 2);
+	assert_change("network", make_base_late(); make_nth(); a.hop_count = 0; a.entry.wmem_alloc = 1);
+	assert_change("network", make_base_late(); make_nth(); a.hop_count = 0; a.entry.wmem_alloc = 0);
+	/* Behind a virtual device it says nothing. */
+	assert_change("queued", make_base_late(); a.entry.dst_ifindex = 3; a.entry.wmem_alloc = 1);
+}
+
+/* Paced by fq: the stamp of the copy before lies behind that of a segment which was queued before it. */
+static void test_later_delivered_by_departure(void **state)
+{
+	(void)state;
+#define PACED_NTH make_nth(); a.entry.wmem_alloc = 2305; a.entry.rack_mstamp_us = (SENT + 10 * MS) / 1000
+	assert_change("queued", PACED_NTH; a.entry.stamp_ns = SENT + 20 * MS);
+	assert_change("queued", PACED_NTH; previous.stamp_ns = SENT + 20 * MS);
+	assert_change("network", PACED_NTH; a.entry.stamp_ns = previous.stamp_ns = SENT + 9 * MS);
 }
 
 /* d: or else a segment that was sent after it has arrived. */
@@ -476,6 +597,8 @@ static void test_consumers(void **state)
 #define BEHIND_VETH a.entry.dst_ifindex = 3; a.entry.rack_mstamp_us = SENT / 1000 + 1
 	assert_change("xdp", BEHIND_VETH; link_at(BEGIN, NETNS2, 2, LINK_VIRTUAL, LINK_XDP, 0));
 	assert_change("tc_consumed", BEHIND_VETH; link_at(BEGIN, NETNS2, 2, LINK_VIRTUAL, LINK_TC_CONSUMES, 0));
+	/* Out by eth0 and back by a device of another namespace. */
+	assert_change("xdp", learn_addr(NETNS2, 2); link_at(ARMED, NETNS2, 2, LINK_LEAVES, LINK_XDP, 0));
 	/* The copy before was seen to be taken. */
 	assert_change("tc_consumed", make_nth(); previous.stolen = true);
 }
@@ -486,6 +609,16 @@ static void test_encapsulated(void **state)
 	assert_change("encapsulated", a.entry.dst_bits = RTX_DST_XFRM);
 	assert_change("encapsulated", a.entry.dst_bits = RTX_DST_TUNNEL);
 	assert_change("encapsulated", link_at(BEGIN, NETNS, 7, LINK_TUNNEL, 0, 0); a.entry.dst_ifindex = 7);
+}
+
+/* An overlay network: behind the veth the packet goes into vxlan, and drops of the outer packet are none of TCP. */
+static void test_overlay(void **state)
+{
+	(void)state;
+	assert_change("encapsulated", link_at(ARMED, NETNS, 9, LINK_TUNNEL, 0, 0); BEHIND_VETH);
+	assert_change("network", link_at(ARMED, NETNS, 9, LINK_TUNNEL, LINK_DOWN, 0); BEHIND_VETH);
+	/* It does not lie behind eth0. */
+	assert_change("network", link_at(ARMED, NETNS, 9, LINK_TUNNEL, 0, 0));
 }
 
 /* f: devices and CPUs lost nothing without a word. */
@@ -505,6 +638,25 @@ static void test_nic_drops(void **state)
 	survey_at(SENT - 10 * MS, SURVEY_QUEUED, 5);
 	link_at(BEGIN, NETNS, 2, LINK_LEAVES, 0, 11);
 	assert_cause("network");
+}
+
+/* f: counters say nothing without a base, nor without a look at them afterwards. */
+static void test_counters_without_base(void **state)
+{
+	(void)state;
+	/* A device that was first seen after the copy was sent. */
+	assert_change("nic_drops", link_at(BEGIN + MS, NETNS, 7, LINK_LEAVES, 0, 1000); a.entry.dst_ifindex = 7);
+	assert_change("network", link_at(BEGIN + MS, NETNS, 7, LINK_LEAVES, 0, 0); a.entry.dst_ifindex = 7);
+	/* The CPUs', before the first survey. */
+	again();
+	hostnet_free(hostnet);
+	ctx.hostnet = hostnet = hostnet_new();
+	link_at(BEGIN + MS, NETNS, 2, LINK_LEAVES, 0, 0);
+	assert_cause("nic_drops");
+	/* No survey came after the attempt: the wait ran out, or rebpf ends. */
+	again();
+	cause_decide(&a, &ctx, &ev);
+	assert_int_equal(ev.cause_why, CAUSE_WHY_NIC_DROPS);
 }
 
 /* ---- what evidence leaves open ---- */
@@ -557,6 +709,21 @@ static void test_nat(void **state)
 	assert_true(ev.cause_drop.nat);
 }
 
+/* Time stamps in microseconds, and TC did not see the new copy: nobody knows the unit. */
+static void test_unit_of_time_stamps(void **state)
+{
+	union record r = make_dropped(7);
+
+	(void)state;
+	r.rec_drop.t = make_tuple(9, 60000, 8, 80);
+	r.rec_drop.tsval = (uint32_t)(SENT / 1000);
+	assert_change("local", a.hop_count = 0; drop_at(r, SENT + MS, DROP_FATE_LOST));
+	r.rec_drop.tsval = (uint32_t)(SENT / MS);
+	assert_change("local", a.hop_count = 0; drop_at(r, SENT + MS, DROP_FATE_LOST));
+	/* TC saw the new one's. */
+	assert_change("network", a.hop[0].tc.c.tsval = (uint32_t)(BEGIN / 1000); drop_at(r, SENT + MS, DROP_FATE_LOST));
+}
+
 /* Before 5.17 the receiver drops without a word. */
 static void test_receiver_blind(void **state)
 {
@@ -579,6 +746,113 @@ static void test_window(void **state)
 	assert_change("network", drop_at(make_dropped(7), BEGIN + 1, DROP_FATE_LOST));
 	assert_change("network", make_nth(); drop_at(make_dropped(7), SENT - 1, DROP_FATE_LOST));
 	assert_change("local", make_nth(); drop_at(make_dropped(7), SENT, DROP_FATE_LOST));
+}
+
+/*
+ * The first segment after a pause, paced by fq: tcp_rate_skb_sent() takes its departure, which lies in the future,
+ * for the time of the last delivery. It was dropped at once, by netfilter.
+ */
+static void test_window_of_paced_segment(void **state)
+{
+	(void)state;
+#define PACED a.entry.delivered_us = SENT / 1000
+	assert_change("local", PACED; drop_at(make_dropped(7), SENT - 30 * MS, DROP_FATE_LOST));
+	assert_change("network", PACED; drop_at(make_dropped(7), SENT - 1001 * MS, DROP_FATE_LOST));
+	/* The delivery was another's. */
+	assert_change("network", a.entry.delivered_us = SENT / 1000 - 1;
+		      drop_at(make_dropped(7), SENT - 30 * MS, DROP_FATE_LOST));
+}
+
+/* Seen at the end of its call only: what was dropped so shortly before is the new SYN-ACK. */
+static void test_window_of_late_synack(void **state)
+{
+	static const struct {
+		enum rtx_hook hook;
+		uint64_t before_ns;
+		const char *want;
+	} row[] = {
+		{ RTX_HOOK_SYNACK, 1, "local" },
+		{ RTX_HOOK_SYNACK, CAUSE_SYNACK_CALL_NS, "local" },
+		{ RTX_HOOK_SYNACK_TP, 1, "queued" },
+		{ RTX_HOOK_SYNACK_TP, CAUSE_SYNACK_CALL_NS - 1, "queued" },
+		{ RTX_HOOK_SYNACK_TP, CAUSE_SYNACK_CALL_NS, "local" },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(row) / sizeof(row[0]); i++) {
+		union record r = make_dropped(7);
+
+		r.rec_drop.end_seq = SEQ + 1;
+		r.rec_drop.tcp_flags = TCP_SYN | TCP_ACK;
+		assert_change(row[i].want, make_synack(row[i].hook);
+			      drop_at(r, BEGIN - row[i].before_ns, DROP_FATE_LOST));
+	}
+}
+
+/* The departure of the copy before is known: what has another was another. */
+static void test_older_copy_by_departure(void **state)
+{
+	union record r = make_dropped(7);
+
+	(void)state;
+	r.rec_drop.stamp_ns = SENT;
+	assert_change("local", drop_at(r, SENT + MS, DROP_FATE_LOST));
+	assert_change("network", a.entry.stamp_ns = SENT + 1; drop_at(r, SENT + MS, DROP_FATE_LOST));
+	assert_change("local", make_nth(); previous.stamp_ns = SENT; drop_at(r, SENT + MS, DROP_FATE_LOST));
+	assert_change("network", make_nth(); previous.stamp_ns = SENT - MS; drop_at(r, SENT + MS, DROP_FATE_LOST));
+	/* Late, the segment's stamp is the new copy's. */
+	assert_change("local", make_base_late(); drop_at(r, SENT + MS, DROP_FATE_LOST));
+}
+
+/*
+ * Which retransmission this is has been forgotten. With entry hooks the copy before is known all the same: by its
+ * stamp, and so by its time stamp value. What was dropped a second earlier was another.
+ */
+static void test_local_of_older_copy(void **state)
+{
+	union record r = make_dropped(7);
+
+	(void)state;
+#define FORGOTTEN ev.attempt = 0; a.entry.sacked = 0x80; a.hop[0].tc.c.tsval = (uint32_t)(BEGIN / MS)
+	r.rec_drop.tsval = (uint32_t)((SENT - 900 * MS) / MS);
+	assert_change("before_start", FORGOTTEN; drop_at(r, SENT - 900 * MS, DROP_FATE_LOST));
+	r.rec_drop.tsval = (uint32_t)(SENT / MS);
+	assert_change("local", FORGOTTEN; drop_at(r, SENT + MS, DROP_FATE_LOST));
+}
+
+/* Dropped inside the call that first sent it: where that failed, the original is a later one. */
+static void test_unsent(void **state)
+{
+	static const struct {
+		enum evidence_unsent unsent;
+		const char *late, *early;
+	} row[] = {
+		{ UNSENT_NOT, "local", "local" },
+		{ UNSENT_FAILED, "network", "local" }, /* early, its stamp would tell */
+		{ UNSENT_SUCCEEDED, "local", "local" },
+		{ UNSENT_UNCLEAR, "processed_copy", "local" },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(row) / sizeof(row[0]); i++) {
+		union record r = make_dropped(7);
+
+		r.rec_drop.h.ts_ns = SENT + MS;
+		assert_change(row[i].late, make_base_late();
+			      evidence_add(evidence, &r.rec_drop, 0, DROP_FATE_LOST, row[i].unsent));
+		assert_change(row[i].early, evidence_add(evidence, &r.rec_drop, 0, DROP_FATE_LOST, row[i].unsent));
+		assert_change("local", make_base_late(); make_nth();
+			      evidence_add(evidence, &r.rec_drop, 0, DROP_FATE_LOST, row[i].unsent));
+	}
+}
+
+/* Outside the window: what was sent only once cannot have arrived before. */
+static void test_outside(void **state)
+{
+	(void)state;
+	assert_change("local", drop_at(make_dropped(7), SENT + MS, DROP_FATE_OUTSIDE));
+	assert_change("processed_copy", make_nth(); drop_at(make_dropped(7), SENT + MS, DROP_FATE_OUTSIDE));
+	assert_change("processed_copy", drop_at(make_dropped_ack(7), SENT + MS, DROP_FATE_OUTSIDE));
 }
 
 /* The copy before the previous one, dropped late. */
@@ -726,26 +1000,6 @@ static void test_tlp(void **state)
 	assert_change("queued", AS_TLP; a.entry.wmem_alloc = 2305);
 }
 
-/* A request's: nothing is known of a socket, and no route is cached. */
-static void make_synack(enum rtx_hook hook)
-{
-	uint64_t first_us = a.entry.delivered_us;
-	struct rec_flow flow = a.entry.flow;
-
-	memset(&a.entry, 0, sizeof(a.entry));
-	a.entry.h.ts_ns = BEGIN;
-	a.entry.flow = flow;
-	a.entry.flow.state = 12; /* NEW_SYN_RECV */
-	a.entry.hook = hook;
-	a.entry.bits = hook == RTX_HOOK_SYNACK_TP ? RTX_BIT_LATE : 0;
-	a.entry.delivered_us = first_us;
-	a.entry.rcv_nxt = RCV_NXT;
-	a.entry.seq = a.entry.snd_una = a.exit.seq = SEQ;
-	a.entry.end_seq = a.entry.snd_nxt = a.exit.end_seq = SEQ + 1;
-	a.entry.tcp_flags = TCP_SYN | TCP_ACK;
-	ev.type = RTX_TYPE_SYNACK;
-}
-
 static void test_synack(void **state)
 {
 	static const enum rtx_hook hooks[] = { RTX_HOOK_SYNACK, RTX_HOOK_SYNACK_TP };
@@ -808,20 +1062,35 @@ int main(void)
 		TEST(test_before_start),
 		TEST(test_no_previous_stamp),
 		TEST(test_records_lost),
+		TEST(test_unseen),
 		TEST(test_history_evicted),
 		TEST(test_drops_not_traced),
 		TEST(test_same_host),
+		TEST(test_loopback_without_device),
 		TEST(test_never_surveyed),
 		TEST(test_queued),
+		TEST(test_empty_queues),
+		TEST(test_bound_by_timer),
+		TEST(test_nothing_after_call),
+		TEST(test_later_delivered_by_departure),
 		TEST(test_later_delivered),
 		TEST(test_consumers),
 		TEST(test_encapsulated),
+		TEST(test_overlay),
 		TEST(test_nic_drops),
+		TEST(test_counters_without_base),
 		TEST(test_processed_copy),
 		TEST(test_driver_free),
 		TEST(test_nat),
+		TEST(test_unit_of_time_stamps),
 		TEST(test_receiver_blind),
 		TEST(test_window),
+		TEST(test_window_of_paced_segment),
+		TEST(test_window_of_late_synack),
+		TEST(test_older_copy_by_departure),
+		TEST(test_local_of_older_copy),
+		TEST(test_unsent),
+		TEST(test_outside),
 		TEST(test_older_copy),
 		TEST(test_partly_acknowledged),
 		TEST(test_collapsed),

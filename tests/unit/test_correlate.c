@@ -999,11 +999,10 @@ static void test_mode_2_stale_copy(void **state)
 	assert_int_equal(stats().incomplete, 0);
 }
 
-/* The same, and nothing at all was seen of the newer copy: the event then begins where it ended. */
+/* The same, and nothing at all was seen of the newer copy: the event then begins when that departed. */
 static void test_mode_2_only_stale_copy(void **state)
 {
 	union record t, d;
-	uint64_t began;
 
 	(void)state;
 	start(HOST_MODE_2);
@@ -1013,11 +1012,32 @@ static void test_mode_2_only_stale_copy(void **state)
 	d = make_drop(SK, SKB, REASON_TC_EGRESS, 1, 0);
 	d.rec_rtx_drop.c.stamp_ns = 3000;
 	feed(d);
-	began = record_ns + 1000;
 	feed(make_late_entry(SK, SKB));
 	feed(make_exit(SK, SKB, 0));
 	assert_one("rto #1 1000+1448 x1 tc=null ret=0 sent drop=-");
-	assert_int_equal(got[0].mono_ns, began);
+	assert_int_equal(got[0].mono_ns, 5000);
+}
+
+/* But where the departure says nothing of the beginning, the event begins where it ended. */
+static void test_mode_2_begin(void **state)
+{
+	static const int64_t departed[] = { 0, 1000, -99000000, -101000000 }; /* after the end */
+
+	for (size_t i = 0; i < sizeof(departed) / sizeof(departed[0]); i++) {
+		union record e, x;
+		bool believed = departed[i] == -99000000;
+
+		start(HOST_MODE_2);
+		record_ns += 1000000000;
+		e = make_late_entry(SK, SKB);
+		x = make_exit(SK, SKB, 0);
+		x.rec_rtx_exit.stamp_ns = departed[i] ? e.h.ts_ns + (uint64_t)departed[i] : 0;
+		feed(e);
+		feed(x);
+		assert_one("rto #1 1000+1448 x1 tc=null ret=0 sent drop=-");
+		assert_int_equal(got[0].mono_ns, believed ? x.rec_rtx_exit.stamp_ns : e.h.ts_ns);
+		stop(state);
+	}
 }
 
 /* A path may clear the stamp (a tunnel): what cannot be told apart counts as the attempt's own. */
@@ -1992,13 +2012,22 @@ static void test_synthetic_drop(void **state)
 	feed(make_dropped_ack(REASON_NETFILTER));
 	assert_false(told(EV_DROP)->drop.synthetic);
 	/* Another buffer, or much later. */
+	d.h.ts_ns = record_ns;
 	feed(d);
 	told(EV_DROP);
 	k.rec_drop.skb++;
 	feed(k);
 	told(EV_DROP);
 	k = make_dropped_ack(REASON_NETFILTER);
-	k.h.ts_ns = d.h.ts_ns + 11000000;
+	k.h.ts_ns = d.h.ts_ns + 50000000;
+	feed(k);
+	told(EV_DROP);
+	/* The buffer is another packet's by now: of another flow, or another one of the same. */
+	k = make_dropped(REASON_NETFILTER);
+	feed(k);
+	told(EV_DROP);
+	k = make_dropped_ack(REASON_NETFILTER);
+	k.rec_drop.seq++;
 	feed(k);
 	told(EV_DROP);
 	/* The kernel's own does not hide rebpf's. */
@@ -2118,6 +2147,225 @@ static void test_waits_for_survey(void **state)
 	assert_no_event();
 	correlate_finish(c);
 	told(EV_RETRANSMIT);
+}
+
+/* ---- which copy a drop was of ---- */
+
+static void start_surveyed(uint32_t flags)
+{
+	start_tracing(flags | HOST_SEES_ALL_DROPS | HOST_SURVEYS);
+	record_ns += 1000000000;
+	learn_host();
+	record_ns += 1000000000;
+}
+
+/* Without entry hooks and with no classifier on its device: an attempt is known from its end on. */
+static const struct ev_retransmit *unwatched(uint32_t total)
+{
+	union record e = make_late_entry(SK, SKB), x;
+
+	e.rec_rtx_entry.total_retrans = total;
+	e.rec_rtx_entry.stamp_ns = e.h.ts_ns - 50000; /* of this copy */
+	e.rec_rtx_entry.dst_netns = NETNS;
+	e.rec_rtx_entry.dst_ifindex = 2;
+	e.rec_rtx_entry.rack_mstamp_us = (e.h.ts_ns - 1000000) / 1000; /* much was delivered since */
+	feed(e);
+	x = make_exit(SK, SKB, 0);
+	x.rec_rtx_exit.total_retrans = total;
+	x.rec_rtx_exit.stamp_ns = e.rec_rtx_entry.stamp_ns;
+	feed(x);
+	feed(survey_of(record_ns));
+	return &released(EV_RETRANSMIT)->retransmit;
+}
+
+/* The first copy was dropped inside the call, by the queueing discipline: before what is taken for its beginning. */
+static void test_drop_in_call_of_previous(void **state)
+{
+	const struct ev_retransmit *r;
+
+	(void)state;
+	start_surveyed(HOST_MODE_2);
+	feed(make_dropped(REASON_NETFILTER));
+	told(EV_DROP);
+	unwatched(1);
+	record_ns += 200000000;
+	r = unwatched(2);
+	assert_int_equal(r->attempt, 2);
+	assert_int_not_equal(r->cause, RTX_CAUSE_NETWORK);
+}
+
+/* The same drop is the new copy's own end, and says nothing of the one before. */
+static void test_drop_in_own_call(void **state)
+{
+	const struct ev_retransmit *r;
+
+	(void)state;
+	start_surveyed(HOST_MODE_2);
+	unwatched(1);
+	record_ns += 200000000;
+	feed(make_dropped(REASON_NETFILTER));
+	told(EV_DROP);
+	r = unwatched(2);
+	assert_int_equal(r->attempt, 2);
+	assert_int_not_equal(r->cause, RTX_CAUSE_LOCAL);
+}
+
+/* No hook had the copy in sight: its departure time finds its end among all drops, which is not that of the copy before. */
+static void test_own_drop(void **state)
+{
+	(void)state;
+	for (int own = 0; own < 2; own++) {
+		const struct ev_retransmit *r;
+		union record d;
+
+		start_surveyed(HOST_MODE_1);
+		feed(make_entry(SK, SKB));
+		d = make_dropped(REASON_NETFILTER);
+		d.rec_drop.stamp_ns = own ? 5000 : 4000;
+		feed(d);
+		told(EV_DROP);
+		feed(make_exit(SK, SKB, 1));
+		feed(survey_of(record_ns));
+		r = &released(EV_RETRANSMIT)->retransmit;
+		assert_int_equal(r->outcome, RTX_OUTCOME_DROPPED);
+		assert_int_equal(r->drop.known, own);
+		assert_string_equal(r->drop.reason, own ? "NETFILTER_DROP" : "");
+		assert_string_equal(r->drop.ifname, own ? "eth0" : "");
+		assert_int_not_equal(r->cause, RTX_CAUSE_LOCAL);
+		stop(state);
+	}
+}
+
+/* Dropped inside the call that first sent it: TCP that hears of it sends again at once, and that copy is the one. */
+static void test_unsent(void **state)
+{
+	static const struct {
+		const char *qdisc;
+		enum rtx_cause cause;
+		enum cause_why why;
+	} row[] = {
+		{ "netem", RTX_CAUSE_LOCAL, CAUSE_WHY_NONE },
+		{ "pfifo", RTX_CAUSE_NETWORK, CAUSE_WHY_NONE },
+		{ "htb", RTX_CAUSE_UNKNOWN, CAUSE_WHY_PROCESSED_COPY },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(row) / sizeof(row[0]); i++) {
+		const struct ev_retransmit *r;
+		union record d, t;
+		uint64_t sent;
+
+		start_surveyed(HOST_MODE_2);
+		sent = record_ns;
+		d = make_dropped(REASON_QDISC);
+		d.rec_drop.bits = DROP_BIT_UNSENT;
+		memcpy(d.rec_drop.qdisc, row[i].qdisc, strlen(row[i].qdisc));
+		feed(d);
+		told(EV_DROP);
+		record_ns += 200000000;
+		t = make_tc(SK, SKB, COPY);
+		t.rec_rtx_tc.delivered_us = sent / 1000;
+		t.rec_rtx_tc.wmem_other = 1;
+		feed(t);
+		feed(make_queued(SK, SKB, COPY));
+		feed(make_late_entry(SK, SKB));
+		feed(make_exit(SK, SKB, 0));
+		feed(survey_of(record_ns));
+		r = &released(EV_RETRANSMIT)->retransmit;
+		assert_int_equal(r->attempt, 1);
+		assert_int_equal(r->cause, row[i].cause);
+		assert_int_equal(r->cause_why, row[i].why);
+		stop(state);
+	}
+}
+
+/* Two containers with the same addresses, ports and nearby sequence numbers: the packet carries the other's socket. */
+static void test_same_tuple_of_other_socket(void **state)
+{
+	(void)state;
+	for (int other = 0; other < 2; other++) {
+		union record d;
+		uint64_t sent;
+
+		start_surveyed(HOST_MODE_1);
+		sent = record_ns;
+		d = make_dropped(REASON_NETFILTER);
+		d.rec_drop.sk = other ? SK2 : SK;
+		feed(d);
+		told(EV_DROP);
+		feed_attempt(SK, sent);
+		feed(survey_of(record_ns));
+		assert_int_equal(released(EV_RETRANSMIT)->retransmit.cause, other ? RTX_CAUSE_NETWORK : RTX_CAUSE_LOCAL);
+		stop(state);
+	}
+}
+
+/* Rebpf tells of an overflow, the kernel consumes the buffer, and our copy gets its address: its drop is no echo. */
+static void test_address_of_synthetic_drop(void **state)
+{
+	union record d;
+	uint64_t sent;
+
+	(void)state;
+	start_surveyed(HOST_MODE_1);
+	sent = record_ns;
+	d = make_dropped_ack(0);
+	d.rec_drop.t = make_tuple(50, 5, 51, 6);
+	d.rec_drop.source = DROP_SOURCE_LISTEN_OVERFLOW;
+	feed(d);
+	told(EV_DROP);
+	feed(make_dropped(REASON_NETFILTER));
+	told(EV_DROP);
+	feed_attempt(SK, sent);
+	feed(survey_of(record_ns));
+	assert_int_equal(released(EV_RETRANSMIT)->retransmit.cause, RTX_CAUSE_LOCAL);
+}
+
+/* ---- retransmissions that no hook saw ---- */
+
+static const struct ev_retransmit *watched(uint32_t total_before, uint64_t sent)
+{
+	union record e = make_entry(SK, SKB), x;
+
+	e.rec_rtx_entry.total_retrans = total_before;
+	e.rec_rtx_entry.sacked = total_before ? 0x80 : 0;
+	e.rec_rtx_entry.delivered_us = sent / 1000;
+	e.rec_rtx_entry.stamp_ns = sent;
+	e.rec_rtx_entry.wmem_alloc = 1;
+	e.rec_rtx_entry.dst_netns = NETNS;
+	e.rec_rtx_entry.dst_ifindex = 2;
+	feed(e);
+	feed(make_tc(SK, SKB, COPY));
+	feed(make_queued(SK, SKB, COPY));
+	x = make_exit(SK, SKB, 0);
+	x.rec_rtx_exit.total_retrans = total_before + 1;
+	feed(x);
+	feed(survey_of(record_ns));
+	return &released(EV_RETRANSMIT)->retransmit;
+}
+
+static void test_unseen(void **state)
+{
+	const struct ev_retransmit *r;
+
+	(void)state;
+	start_surveyed(HOST_MODE_1);
+	assert_int_equal(watched(0, record_ns)->cause, RTX_CAUSE_NETWORK);
+	assert_int_equal(watched(1, record_ns)->cause, RTX_CAUSE_NETWORK);
+	assert_int_equal(stats().unseen, 0);
+	r = watched(5, record_ns);
+	assert_int_equal(r->attempt, 0);
+	assert_int_equal(r->cause, RTX_CAUSE_UNKNOWN);
+	assert_int_equal(r->cause_why, CAUSE_WHY_RECORDS_LOST);
+	assert_int_equal(stats().unseen, 3);
+	r = watched(6, record_ns);
+	assert_int_equal(r->cause, RTX_CAUSE_NETWORK); /* the copy before was seen */
+	assert_int_equal(stats().unseen, 3);
+	stop(state);
+	/* A socket that retransmitted before rebpf began is none of those. */
+	start_surveyed(HOST_MODE_1);
+	watched(9, record_ns);
+	assert_int_equal(stats().unseen, 0);
 }
 
 /* ---- lost drops ---- */
@@ -2303,6 +2551,7 @@ int main(void)
 		TEST(test_mode_2_stale_copy),
 		TEST(test_mode_2_cleared_stamps),
 		TEST(test_mode_2_only_stale_copy),
+		TEST(test_mode_2_begin),
 		TEST(test_mode_2_other_segment),
 		TEST(test_mode_2_counts),
 		TEST(test_mode_2_stacked_devices),
@@ -2326,6 +2575,13 @@ int main(void)
 		TEST(test_retries_exceeded),
 		TEST(test_socket_of_drop),
 		TEST(test_waits_for_survey),
+		TEST(test_drop_in_call_of_previous),
+		TEST(test_drop_in_own_call),
+		TEST(test_own_drop),
+		TEST(test_unsent),
+		TEST(test_same_tuple_of_other_socket),
+		TEST(test_address_of_synthetic_drop),
+		TEST(test_unseen),
 		TEST(test_lost_drops),
 		TEST(test_missed_drops),
 		TEST(test_spurious),

@@ -49,6 +49,11 @@ static void add(union record r, enum drop_fate fate)
 	evidence_add(e, &r.rec_drop, 7, fate, UNSENT_NOT);
 }
 
+static void add_unsent(union record r, enum drop_fate fate, enum evidence_unsent unsent)
+{
+	evidence_add(e, &r.rec_drop, 7, fate, unsent);
+}
+
 static void lose(union record r)
 {
 	add(r, DROP_FATE_LOST);
@@ -284,6 +289,19 @@ static void test_disorder(void **state)
 	assert_lost(MSS);
 }
 
+/* The virtual CPU stood still between reserving the record and reading the clock: what lies behind it is older. */
+static void test_late_clock(void **state)
+{
+	union record r = make_dropped(0), older = dropped(SEQ - 1, SEQ - 1);
+
+	(void)state;
+	r.h.ts_ns = T0 + 10 * MS;
+	older.h.ts_ns = T0 - 2 * MS;
+	lose(r);
+	lose(older);
+	assert_lost(MSS);
+}
+
 /* Of several the last one that happened is named. */
 static void test_newest(void **state)
 {
@@ -370,7 +388,230 @@ static void test_older_copy_by_ip_id(void **state)
 	assert_nothing();
 }
 
+/* 64 would be too few for a buffer of small segments: 64 kB of 536 bytes are 122. */
+static void test_ip_id_of_many_segments(void **state)
+{
+	union record r = make_dropped(0);
+
+	(void)state;
+	q.ip_id = 1000;
+	r.rec_drop.ip_id = 2024;
+	only(r, DROP_FATE_LOST);
+	assert_lost(MSS);
+	r.rec_drop.ip_id = 2025;
+	only(r, DROP_FATE_LOST);
+	assert_nothing();
+}
+
+/* Each copy has its own departure time: nothing else is asked, where both are known. */
+static void test_older_copy_by_departure(void **state)
+{
+	union record r = make_dropped(0);
+
+	(void)state;
+	q.stamp_ns = T0 + 5;
+	r.rec_drop.stamp_ns = T0 + 5;
+	only(r, DROP_FATE_LOST);
+	assert_lost(MSS);
+	for (int later = 0; later < 2; later++) {
+		r.rec_drop.stamp_ns = later ? T0 + 6 : T0 + 4;
+		only(r, DROP_FATE_LOST);
+		assert_nothing();
+	}
+	/* It is the one, though the coarser signs would not have it. */
+	q.tsval = 5000;
+	q.ip_id = 500;
+	r.rec_drop.stamp_ns = T0 + 5;
+	r.rec_drop.tsval = 4000;
+	r.rec_drop.ip_id = 499;
+	only(r, DROP_FATE_LOST);
+	assert_lost(MSS);
+	/* It is not, though they would. */
+	r.rec_drop.stamp_ns = T0 + 4;
+	r.rec_drop.tsval = 5000;
+	r.rec_drop.ip_id = 500;
+	only(r, DROP_FATE_LOST);
+	assert_nothing();
+	/* Cleared on its way: they decide. */
+	r.rec_drop.stamp_ns = 0;
+	only(r, DROP_FATE_LOST);
+	assert_lost(MSS);
+	r.rec_drop.tsval = 4000;
+	only(r, DROP_FATE_LOST);
+	assert_nothing();
+	/* Of the previous one it is not known. */
+	q.stamp_ns = 0;
+	r.rec_drop.stamp_ns = T0 + 4;
+	r.rec_drop.tsval = 5000;
+	only(r, DROP_FATE_LOST);
+	assert_lost(MSS);
+	/* Translated, it is the same copy. */
+	q.stamp_ns = T0 + 5;
+	q.has_ts = true;
+	q.ts_from = 4900;
+	q.ts_until = 5100;
+	r.rec_drop.t = make_tuple(9, 60000, 8, 80);
+	only(r, DROP_FATE_LOST);
+	assert_nothing();
+	r.rec_drop.stamp_ns = T0 + 5;
+	only(r, DROP_FATE_LOST);
+	assert_lost(MSS);
+	/* An acknowledgement has none of the sender's. */
+	r = make_dropped_ack(0);
+	r.rec_drop.stamp_ns = T0 + 77;
+	only(r, DROP_FATE_LOST);
+	ask();
+	assert_true(a.ack_lost.found);
+}
+
+/* A drop inside the call that first sent the segment: TCP that heard of it keeps the segment, and sends it later. */
+static void test_unsent(void **state)
+{
+	static const struct {
+		enum evidence_unsent unsent;
+		bool skip, lost, unclear;
+	} row[] = {
+		{ UNSENT_NOT, false, true, false },
+		{ UNSENT_FAILED, false, true, false },
+		{ UNSENT_SUCCEEDED, false, true, false },
+		{ UNSENT_UNCLEAR, false, true, false },
+		{ UNSENT_NOT, true, true, false },
+		{ UNSENT_FAILED, true, false, false },
+		{ UNSENT_SUCCEEDED, true, true, false },
+		{ UNSENT_UNCLEAR, true, false, true },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(row) / sizeof(row[0]); i++) {
+		q.skip_unsent = row[i].skip;
+		only(dropped(SEQ - 1, SEQ - 1), DROP_FATE_COPY);
+		add_unsent(make_dropped(0), DROP_FATE_LOST, row[i].unsent);
+		ask();
+		assert_int_equal(a.lost.found, row[i].lost);
+		assert_int_equal(a.unclear, row[i].unclear);
+		assert_int_equal(a.covered, row[i].lost ? MSS : 0);
+	}
+	/* Only of the first byte, and only where it was a loss. */
+	only(dropped(SEQ - 1, SEQ - 1), DROP_FATE_COPY);
+	add_unsent(dropped(SEQ + 1, SEQ + MSS), DROP_FATE_LOST, UNSENT_UNCLEAR);
+	assert_nothing();
+	add_unsent(make_dropped(0), DROP_FATE_DRIVER, UNSENT_UNCLEAR);
+	ask();
+	assert_true(a.driver && !a.unclear && !a.lost.found);
+	add_unsent(make_dropped(0), DROP_FATE_DELIVERED, UNSENT_FAILED);
+	ask();
+	assert_false(a.delivered);
+	/* A later one of the same bytes counts. */
+	lose(make_dropped(0));
+	assert_lost(MSS);
+}
+
+/* ---- one copy by its departure time ---- */
+
+static void test_find_copy(void **state)
+{
+	struct rec_tuple t = make_tuple(1, 443, 2, 51234), back = make_tuple(2, 51234, 1, 443);
+	union record r = make_dropped(0), older = make_dropped(0), nat = make_dropped(0);
+	struct evidence_drop d;
+
+	(void)state;
+	assert_false(evidence_find_copy(e, &t, T0 + 5, 0, UINT64_MAX, &d));
+	r.h.ts_ns = T0 + MS;
+	r.rec_drop.stamp_ns = T0 + 5;
+	older.h.ts_ns = T0 + 2 * MS;
+	older.rec_drop.stamp_ns = T0 + 4;
+	nat.rec_drop.t = make_tuple(9, 60000, 8, 80);
+	nat.rec_drop.nat[0] = t;
+	nat.rec_drop.stamp_ns = T0 + 6;
+	lose(r);
+	lose(older);
+	lose(nat);
+	memset(&d, 0xa5, sizeof(d));
+	assert_true(evidence_find_copy(e, &t, T0 + 5, T0 + MS, T0 + MS, &d));
+	assert_true(d.found && !d.nat);
+	assert_int_equal(d.ts_ns, T0 + MS);
+	assert_int_equal(d.place, 7);
+	assert_string_equal(d.ifname, "eth0");
+	assert_true(evidence_find_copy(e, &t, T0 + 4, T0, T0 + 100 * MS, &d));
+	assert_int_equal(d.ts_ns, T0 + 2 * MS);
+	assert_false(evidence_find_copy(e, &t, T0 + 5, T0 + MS + 1, T0 + 100 * MS, &d));
+	assert_false(d.found);
+	assert_false(evidence_find_copy(e, &t, T0 + 5, T0, T0 + MS - 1, &d));
+	assert_false(evidence_find_copy(e, &t, T0 + 7, T0, T0 + 100 * MS, &d));
+	assert_false(evidence_find_copy(e, &back, T0 + 5, T0, T0 + 100 * MS, &d));
+	/* Under the addresses that it had when it was dropped. */
+	assert_false(evidence_find_copy(e, &t, T0 + 6, T0, T0 + 100 * MS, &d));
+}
+
 /* ---- whose packet ---- */
+
+/* The peer's segment is none of ours, whatever its numbers; ours acknowledges nothing of ours. */
+static void test_direction(void **state)
+{
+	union record r = make_dropped(0);
+
+	(void)state;
+	r.rec_drop.t = make_tuple(2, 51234, 1, 443);
+	only(r, DROP_FATE_LOST);
+	ask();
+	assert_false(a.lost.found);
+	r = make_dropped(0);
+	r.rec_drop.seq = r.rec_drop.end_seq = SEQ + 5 * MSS;
+	r.rec_drop.ack = SEQ + MSS;
+	only(r, DROP_FATE_LOST);
+	assert_nothing();
+}
+
+/* The same addresses in another namespace: the packet carries the socket that sent it. */
+static void test_other_socket(void **state)
+{
+	union record r = make_dropped(0);
+
+	(void)state;
+	q.sk = SK;
+	r.rec_drop.sk = SK;
+	only(r, DROP_FATE_LOST);
+	assert_lost(MSS);
+	r.rec_drop.sk = SK2;
+	only(r, DROP_FATE_LOST);
+	assert_nothing();
+	/* That one is its receiver. */
+	r.rec_drop.received = 1;
+	only(r, DROP_FATE_LOST);
+	assert_lost(MSS);
+	/* Orphaned on its way. */
+	r.rec_drop.received = 0;
+	r.rec_drop.sk = 0;
+	only(r, DROP_FATE_LOST);
+	assert_lost(MSS);
+	r.rec_drop.sk = SK2;
+	q.sk = 0;
+	only(r, DROP_FATE_LOST);
+	assert_lost(MSS);
+}
+
+/* A later fragment has no TCP header, hence no ports: it may have been of any segment between the two addresses. */
+static void test_fragment(void **state)
+{
+	(void)state;
+	for (int back = 0; back < 2; back++) {
+		union record r = make_dropped(0);
+
+		r.rec_drop.t = back ? make_tuple(2, 0, 1, 0) : make_tuple(1, 0, 2, 0);
+		r.rec_drop.seq = r.rec_drop.end_seq = r.rec_drop.ack = 0;
+		r.rec_drop.tcp_flags = 0;
+		only(r, DROP_FATE_LOST);
+		ask();
+		assert_true(a.unclear && !a.lost.found && !a.ack_lost.found);
+		only(r, DROP_FATE_DELIVERED);
+		assert_nothing();
+		only(r, DROP_FATE_COPY);
+		assert_nothing();
+		r.rec_drop.t.daddr[3] = 77;
+		only(r, DROP_FATE_LOST);
+		assert_nothing();
+	}
+}
 
 static void test_other_flows(void **state)
 {
@@ -525,6 +766,38 @@ static void test_foreign_tuple(void **state)
 	assert_false(a.lost.found);
 }
 
+/* The unit of the values is not known: a clock in ms, or one in us. */
+static void test_unit_unknown(void **state)
+{
+	static const struct {
+		uint32_t tsval;
+		bool known, unknown; /* found, by whether the unit is known */
+	} row[] = {
+		{ 7050, true, true }, { 7050000, false, true }, { 6999996, false, true },
+		{ 6999995, false, false }, { 7100004, false, true }, { 7100005, false, false },
+	};
+
+	(void)state;
+	q.has_ts = true;
+	q.ts_from = 7000;
+	q.ts_until = 7100;
+	q.ts_from_us = 7000000;
+	q.ts_until_us = 7100000;
+	for (size_t i = 0; i < sizeof(row) / sizeof(row[0]); i++) {
+		union record r = make_dropped(0);
+
+		r.rec_drop.t = make_tuple(9, 60000, 8, 80);
+		r.rec_drop.tsval = row[i].tsval;
+		only(r, DROP_FATE_LOST);
+		q.is_unit_unknown = false;
+		ask();
+		assert_int_equal(a.lost.found, row[i].known);
+		q.is_unit_unknown = true;
+		ask();
+		assert_int_equal(a.lost.found, row[i].unknown);
+	}
+}
+
 static void test_foreign_fates(void **state)
 {
 	union record r = make_dropped(0);
@@ -589,6 +862,141 @@ static void test_nat_possible(void **state)
 	ask();
 	assert_false(a.nat);
 	only(r, DROP_FATE_COPY);
+	assert_nothing();
+}
+
+/* Translated out of sight: the segment is larger than what is retransmitted of it. */
+static void test_nat_of_larger_range(void **state)
+{
+	(void)state;
+	for (int big = 0; big < 2; big++) {
+		union record r = make_dropped(0);
+
+		q.has_ts = big;
+		q.ts_from = 7000;
+		q.ts_until = 7100;
+		if (big) {
+			/* BIG TCP: half a megabyte in one buffer, which began more than two steps of the index before. */
+			q.seq = 500000;
+			q.end_seq = q.seq + MSS;
+			q.snd_nxt = q.seq + MSS;
+			r.rec_drop.seq = 100000;
+			r.rec_drop.end_seq = 600000;
+			r.rec_drop.tsval = 7050;
+		} else {
+			r.rec_drop.end_seq = SEQ + 10 * MSS;
+		}
+		r.rec_drop.t = make_tuple(9, 60000, 2, 51234);
+		only(r, DROP_FATE_LOST);
+		ask();
+		assert_int_equal(a.lost.found, big);
+		assert_int_equal(a.nat, !big);
+	}
+}
+
+/* The peer sends data too: its packets are ahead of what we have received. */
+static void test_foreign_ack_ahead(void **state)
+{
+	union record r = make_dropped_ack(0);
+
+	(void)state;
+	q.has_ts = true;
+	q.ts_from = 7000;
+	q.ts_until = 7100;
+	r.rec_drop.t = make_tuple(8, 80, 9, 60000);
+	r.rec_drop.seq = q.ack_seq + 70000;
+	r.rec_drop.end_seq = r.rec_drop.seq + MSS;
+	r.rec_drop.tsecr = 7050;
+	lose(r);
+	ask();
+	assert_true(a.ack_lost.found && a.ack_lost.nat);
+}
+
+/* A delayed or selective acknowledgement echoes the time stamp of an earlier segment: it may still be the one. */
+static void test_foreign_ack_with_older_echo(void **state)
+{
+	static const struct {
+		uint32_t tsecr;
+		bool found;
+	} row[] = {
+		{ 99980, true }, { 50000, true }, { 40004, true }, { 40003, false }, { 100104, true }, { 100105, false },
+	};
+
+	(void)state;
+	q.has_ts = true;
+	q.ts_from = 100000;
+	q.ts_until = 100100;
+	q.ts_second = 1000;
+	for (size_t i = 0; i < sizeof(row) / sizeof(row[0]); i++) {
+		union record r = make_dropped_ack(0);
+
+		r.rec_drop.t = make_tuple(2, 51234, 9, 60000);
+		r.rec_drop.tsecr = row[i].tsecr;
+		only(r, DROP_FATE_LOST);
+		ask();
+		assert_int_equal(a.ack_lost.found, row[i].found);
+		assert_int_equal(a.nat, !row[i].found);
+	}
+	/* The copy's own value must be in the window. */
+	for (int older = 0; older < 2; older++) {
+		union record r = make_dropped(0);
+
+		r.rec_drop.t = make_tuple(9, 60000, 8, 80);
+		r.rec_drop.tsval = older ? 99980 : 100000;
+		only(r, DROP_FATE_LOST);
+		ask();
+		assert_int_equal(a.lost.found, !older);
+	}
+}
+
+/* A SYN-ACK of other addresses is found by what it acknowledges: ours, and the peer's. */
+static void test_foreign_synack(void **state)
+{
+	union record r = make_dropped(0);
+
+	(void)state;
+	q.end_seq = SEQ + 1;
+	q.snd_nxt = SEQ + 1;
+	q.has_ts = true;
+	q.ts_from = 7000;
+	q.ts_until = 7100;
+	q.ts_second = 1000;
+	q.is_synack = true;
+	r.rec_drop.t = make_tuple(9, 60000, 8, 80);
+	r.rec_drop.end_seq = SEQ + 1;
+	r.rec_drop.tcp_flags = TCP_SYN | TCP_ACK;
+	r.rec_drop.tsval = 7050;
+	only(r, DROP_FATE_LOST);
+	assert_lost(1);
+	assert_true(a.lost.nat);
+	r.rec_drop.ack++;
+	only(r, DROP_FATE_LOST);
+	assert_nothing();
+	/* The answer to our SYN: its own numbers are not known yet. */
+	q.is_synack = false;
+	q.is_syn = true;
+	q.ack_seq = 0;
+	r = make_dropped_ack(0);
+	r.rec_drop.t = make_tuple(8, 80, 9, 60000);
+	r.rec_drop.seq = 0x12345678;
+	r.rec_drop.end_seq = r.rec_drop.seq + 1;
+	r.rec_drop.ack = SEQ + 1;
+	r.rec_drop.tcp_flags = TCP_SYN | TCP_ACK;
+	r.rec_drop.tsecr = 7050;
+	only(r, DROP_FATE_LOST);
+	ask();
+	assert_true(a.ack_lost.found && a.ack_lost.nat);
+	/* Without time stamps one equal end leaves it open. */
+	q.has_ts = false;
+	ask();
+	assert_false(a.ack_lost.found || a.nat);
+	r.rec_drop.t = make_tuple(2, 51234, 9, 60000);
+	only(r, DROP_FATE_LOST);
+	ask();
+	assert_true(a.nat && !a.ack_lost.found);
+	/* Of another SYN. */
+	r.rec_drop.ack = SEQ + 2;
+	only(r, DROP_FATE_LOST);
 	assert_nothing();
 }
 
@@ -757,6 +1165,28 @@ static void test_fates(void **state)
 		assert_int_equal(a.unclear, row[i].unclear);
 		assert_int_equal(a.driver, row[i].driver);
 		assert_false(a.delivered || a.lost.found);
+	}
+}
+
+/* Outside the window: of what was sent once only, lost; else it may have arrived before. */
+static void test_outside(void **state)
+{
+	(void)state;
+	for (int first = 0; first < 2; first++) {
+		q.is_first = first;
+		only(make_dropped(0), DROP_FATE_OUTSIDE);
+		ask();
+		assert_int_equal(a.lost.found, first);
+		assert_int_equal(a.covered, first ? MSS : 0);
+		assert_int_equal(a.unclear, !first);
+		/* Not the first byte. */
+		only(dropped(SEQ + 1, SEQ + MSS), DROP_FATE_OUTSIDE);
+		ask();
+		assert_false(a.lost.found || a.unclear);
+		assert_int_equal(a.covered, first ? MSS - 1 : 0);
+		only(make_dropped_ack(0), DROP_FATE_OUTSIDE);
+		ask();
+		assert_true(a.unclear && !a.ack_lost.found);
 	}
 }
 
@@ -977,7 +1407,7 @@ static void check_model(uint32_t seed)
 		r.rec_drop.end_seq = r.rec_drop.seq + next_random(&seed) % 20;
 		r.rec_drop.t = make_tuple(1 + next_random(&seed) % 2, 443, 3, 5);
 		r.h.ts_ns = T0 + i * MS;
-		fate[i] = next_random(&seed) % 5;
+		fate[i] = next_random(&seed) % (DROP_FATE_DRIVER + 1);
 		list[i] = r;
 		add(r, fate[i]);
 		q.t = make_tuple(1 + next_random(&seed) % 2, 443, 3, 5);
@@ -1021,9 +1451,17 @@ int main(void)
 		TEST(test_wrap),
 		TEST(test_window),
 		TEST(test_disorder),
+		TEST(test_late_clock),
 		TEST(test_newest),
 		TEST(test_older_copy_by_tsval),
 		TEST(test_older_copy_by_ip_id),
+		TEST(test_ip_id_of_many_segments),
+		TEST(test_older_copy_by_departure),
+		TEST(test_unsent),
+		TEST(test_find_copy),
+		TEST(test_direction),
+		TEST(test_other_socket),
+		TEST(test_fragment),
 		TEST(test_other_flows),
 		TEST(test_ipv6),
 		TEST(test_any_namespace),
@@ -1031,14 +1469,20 @@ int main(void)
 		TEST(test_conntrack),
 		TEST(test_conntrack_of_same_tuple),
 		TEST(test_foreign_tuple),
+		TEST(test_unit_unknown),
 		TEST(test_foreign_fates),
 		TEST(test_nat_possible),
+		TEST(test_nat_of_larger_range),
 		TEST(test_foreign_ack),
+		TEST(test_foreign_ack_ahead),
+		TEST(test_foreign_ack_with_older_echo),
+		TEST(test_foreign_synack),
 		TEST(test_ack),
 		TEST(test_ack_with_data),
 		TEST(test_sack),
 		TEST(test_both_lost),
 		TEST(test_fates),
+		TEST(test_outside),
 		TEST(test_fates_together),
 		TEST(test_eviction),
 		TEST(test_eviction_of_others),

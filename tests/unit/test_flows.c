@@ -634,6 +634,32 @@ static void test_sk_drops(void **state)
 	assert_true(flows_sk_drops_rose(f));
 }
 
+/* By the socket's own counter. */
+static void test_unseen(void **state)
+{
+	struct sock s = make_sock(SK, 0);
+
+	(void)state;
+	marked(&s, 0, 10);
+	assert_int_equal(flows_unseen(f), 0);
+	marked(&s, 10, 20);
+	assert_int_equal(flows_unseen(f), 0);
+	s.total += 3;
+	assert_int_equal(marked(&s, 0, 10), 0);
+	assert_int_equal(flows_unseen(f), 3);
+	/* Once. */
+	assert_int_equal(marked(&s, 0, 10), 0);
+	assert_int_equal(flows_unseen(f), 0);
+	/* A socket that is met for the first time, or whose address is used again, has not been watched. */
+	s = make_sock(SK + 64, 0);
+	s.total = 9;
+	marked(&s, 0, 10);
+	assert_int_equal(flows_unseen(f), 0);
+	s.total = 4;
+	marked(&s, 0, 10);
+	assert_int_equal(flows_unseen(f), 0);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
@@ -662,6 +688,7 @@ int main(void)
 		TEST(test_previous_forgotten),
 		TEST(test_cause_is_remembered),
 		TEST(test_sk_drops),
+		TEST(test_unseen),
 	};
 
 	return cmocka_run_group_tests_name("flows", tests, NULL, NULL);

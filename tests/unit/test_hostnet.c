@@ -130,6 +130,24 @@ static void test_bits(void **state)
 	assert_int_equal(hostnet_bits(h, 0), 0);
 }
 
+/* A device that encapsulates, and is up; fallback tunnels of the kernel's modules never are. */
+static void test_tunnels(void **state)
+{
+	(void)state;
+	assert_false(hostnet_has_tunnels(h));
+	link_is(NETNS, 2, LINK_LEAVES, 0, 0);
+	link_is(NETNS, 5, LINK_TUNNEL, LINK_DOWN, 0);
+	assert_false(hostnet_has_tunnels(h));
+	link_is(NETNS2, 5, LINK_TUNNEL, 0, 0);
+	assert_true(hostnet_has_tunnels(h));
+	link_is(NETNS2, 5, LINK_TUNNEL, LINK_DOWN, 0);
+	assert_false(hostnet_has_tunnels(h));
+	link_is(NETNS, 5, LINK_TUNNEL, LINK_XDP, 0);
+	assert_true(hostnet_has_tunnels(h));
+	link_is(NETNS, 5, LINK_TUNNEL, LINK_GONE, 0);
+	assert_false(hostnet_has_tunnels(h));
+}
+
 /* ---- addresses ---- */
 
 static void test_local(void **state)
@@ -150,6 +168,28 @@ static void test_local(void **state)
 	survey(SURVEY_FULL | SURVEY_INCOMPLETE, 0);
 	assert_true(hostnet_is_local(h, addr_9, 4));
 	survey(SURVEY_FULL, 0);
+	assert_false(hostnet_is_local(h, addr_9, 4));
+}
+
+/* Of one namespace: what is elsewhere on this host leaves it. */
+static void test_has_address(void **state)
+{
+	uint8_t loopback[16] = { 127, 5, 6, 7 }, v6_loopback[16] = { [15] = 1 };
+
+	(void)state;
+	assert_true(hostnet_has_address(h, NETNS, addr_9, 4)); /* before a survey */
+	addr_is(NETNS, 1, false);
+	addr_is(NETNS2, 9, false);
+	survey(SURVEY_FULL, 0);
+	assert_true(hostnet_has_address(h, NETNS, addr_1, 4));
+	assert_false(hostnet_has_address(h, NETNS, addr_9, 4));
+	assert_true(hostnet_has_address(h, NETNS2, addr_9, 4));
+	assert_false(hostnet_has_address(h, NETNS2, addr_1, 4));
+	assert_true(hostnet_is_local(h, addr_9, 4));
+	assert_true(hostnet_has_address(h, NETNS, loopback, 4));
+	assert_true(hostnet_has_address(h, NETNS2, v6_loopback, 6));
+	addr_is(NETNS2, 9, true);
+	assert_false(hostnet_has_address(h, NETNS2, addr_9, 4));
 	assert_false(hostnet_is_local(h, addr_9, 4));
 }
 
@@ -290,6 +330,32 @@ static void test_device_losses(void **state)
 }
 
 /* The CPUs are everybody's. */
+/* What was lost before the first look, or after the last, no counter says. */
+static void test_losses_without_look(void **state)
+{
+	uint64_t before, first, last;
+
+	(void)state;
+	link_is(NETNS, 2, LINK_LEAVES, 0, 0);
+	before = record_ns;
+	assert_true(hostnet_lost_silently(h, 0, before, before));
+	first = survey(SURVEY_FULL, 0);
+	assert_true(hostnet_lost_silently(h, 0, before, first));
+	assert_false(hostnet_lost_silently(h, 0, first, first));
+	assert_true(hostnet_lost_silently(h, 0, first, first + 1));
+	last = survey(0, 0);
+	assert_false(hostnet_lost_silently(h, 0, first, last));
+	/* A device that comes with errors: since when it has them is not known. */
+	link_is(NETNS, 7, LINK_LEAVES, 0, 1000);
+	link_is(NETNS2, 8, LINK_LEAVES, 0, 0);
+	last = survey(0, 0);
+	assert_true(hostnet_lost_silently(h, NETNS, first, last));
+	assert_true(hostnet_lost_silently(h, 0, first, last));
+	assert_false(hostnet_lost_silently(h, NETNS2, first, last));
+	/* What is sent from now on has a base. */
+	assert_false(hostnet_lost_silently(h, NETNS, last, last));
+}
+
 static void test_softnet_losses(void **state)
 {
 	uint64_t base, until;
@@ -461,7 +527,9 @@ int main(void)
 		TEST(test_first_hop_by_namespace),
 		TEST(test_gone_links),
 		TEST(test_bits),
+		TEST(test_tunnels),
 		TEST(test_local),
+		TEST(test_has_address),
 		TEST(test_local_v6),
 		TEST(test_gone_addrs),
 		TEST(test_queues),
@@ -469,6 +537,7 @@ int main(void)
 		TEST(test_many_surveys),
 		TEST(test_no_losses),
 		TEST(test_device_losses),
+		TEST(test_losses_without_look),
 		TEST(test_softnet_losses),
 		TEST(test_explained),
 		TEST(test_partly_explained),

@@ -333,7 +333,7 @@ static void test_print(void **state)
 		"    not seen: SYN-ACK retransmissions that failed on this host; TC verdicts of SYN-ACKs\n"
 		"tc: tcx  (what TC egress sees of a retransmission)\n"
 		"queued: tracepoint  (whether a copy was handed to its device)\n"
-		"drop: tracepoint-reason  (why and where a copy was dropped)\n"
+		"drop: tracepoint-reason  (why and where packets were dropped)\n"
 		"    not tracepoint-sk: skb:kfree_skb has no rx_sk argument (Linux 6.11)\n"
 		"    not seen: nothing, but the receiver of a dropped packet is looked up by its addresses\n"
 		"overflow: cgroup  (listen queues that overflow)\n"

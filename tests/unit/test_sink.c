@@ -571,7 +571,7 @@ static void test_stats(void **state)
 			    "\"by_cause\":{\"unknown\":12,\"local\":0,\"ack_local\":0,\"network\":0,\"host_queue\":0},"
 			    "\"segs\":14,\"segs_failed\":0,\"spurious\":2,\"drops\":30,"
 			    "\"drops_by_class\":{\"bad\":9,\"policy\":0,\"expected\":21},\"printed\":11,\"records\":48,"
-			    "\"lost\":{\"control\":0,\"drops\":18446744073709551615},\"missed\":0,\"malformed\":0,"
+			    "\"lost\":{\"control\":0,\"drops\":18446744073709551615},\"missed\":0,\"unseen\":0,\"malformed\":0,"
 			    "\"incomplete\":0,\"output_lost\":0}\n");
 	ev_stats_report(&b, &e.stats);
 	assert_string_equal(b.data, "Statistics\n"
@@ -596,6 +596,7 @@ static void test_stats(void **state)
 				    "  control                            0\n"
 				    "  drops           18446744073709551615\n"
 				    "Missed by the hooks                  0\n"
+				    "Segments unseen by the hooks         0\n"
 				    "Records malformed                    0\n"
 				    "Output lines lost                    0\n"
 				    "Total: 12\n");
