@@ -144,7 +144,8 @@ static void make_query(struct evidence_query *q, const struct attempt *a, const 
 
 	memset(q, 0, sizeof(*q));
 	q->t = tuple_of(&e->flow);
-	q->sk = a->sk;
+	/* The first SYN-ACK of a fast open is its child's. */
+	q->sk = is_synack(e) ? 0 : a->sk;
 	q->seq = a->exit.seq;
 	q->end_seq = a->exit.end_seq;
 	q->ack_seq = e->rcv_nxt;

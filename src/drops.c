@@ -168,6 +168,9 @@ static enum evidence_unsent judge_unsent(const struct rec_drop *r, const struct 
 	if (!(r->bits & DROP_BIT_UNSENT))
 		return UNSENT_NOT;
 	memcpy(qdisc, r->qdisc, sizeof(r->qdisc));
+	/* neigh_resolve_output() says success whatever becomes of what waits for an address. */
+	if (!strncmp(place->text.reason, "NEIGH_", 6) || strstr(place->text.symbol, "neigh"))
+		return UNSENT_SUCCEEDED;
 	if (!strncmp(place->text.reason, "NETFILTER", 9) || !strncmp(place->text.reason, "TC_", 3) ||
 	    begins_with_any(place->text.symbol, early, ARRAY_SIZE(early)) || !qdisc[0])
 		return UNSENT_FAILED;

@@ -20,6 +20,7 @@
 /* A time stamp value is older than its copy's departure by rounding, and by the clock that the socket has cached. */
 #define TS_SLACK 4
 #define ECHO_MAX_SEC 60
+#define USEC_PER_SEC 1000000u
 
 /* KEY_SEQ: its first byte; of a SYN-ACK, what it acknowledges. */
 enum { KEY_PACKET, KEY_NAT, KEY_NAT2, KEY_SEQ, KEY_COUNT };
@@ -260,7 +261,12 @@ static bool ts_within(const struct evidence_query *q, uint32_t ts)
  */
 static bool echo_within(const struct evidence_query *q, uint32_t ts)
 {
-	return q->has_ts && ts && q->ts_until + TS_SLACK - ts <= q->ts_until - q->ts_from + q->ts_second * ECHO_MAX_SEC;
+	if (!q->has_ts || !ts)
+		return false;
+	if (q->ts_until + TS_SLACK - ts <= q->ts_until - q->ts_from + q->ts_second * ECHO_MAX_SEC)
+		return true;
+	return q->is_unit_unknown &&
+	       q->ts_until_us + TS_SLACK - ts <= q->ts_until_us - q->ts_from_us + USEC_PER_SEC * ECHO_MAX_SEC;
 }
 
 /*
@@ -270,7 +276,7 @@ static bool echo_within(const struct evidence_query *q, uint32_t ts)
 static bool is_older_copy(const struct evidence_query *q, const struct packet *p, bool same_tuple)
 {
 	if (q->stamp_ns && p->stamp_ns)
-		return q->stamp_ns != p->stamp_ns;
+		return p->stamp_ns < q->stamp_ns; /* later: a TC program has put it off */
 	if (q->skip_unsent && p->unsent == UNSENT_FAILED)
 		return true;
 	if (q->tsval && p->tsval)

@@ -46,9 +46,10 @@ static int teardown(void **state)
 
 static bool take(const union record *r)
 {
+	struct rec_drop d = r->rec_drop;
 	struct ev_drop ev = {};
 
-	return drops_take(drops, &r->rec_drop, &ev);
+	return drops_take(drops, &d, &ev);
 }
 
 static struct evidence_answer ask(bool skip_unsent)

@@ -109,7 +109,7 @@ static void test_gone_links(void **state)
 	for (uint32_t i = 2; i < 6; i++)
 		if (i != 3)
 			assert_int_equal(hostnet_first_hop(h, NETNS, i), LINK_LEAVES);
-	assert_int_equal(hostnet_bits(h, 0), 0);
+	assert_int_equal(hostnet_bits(h, 0, UINT64_MAX), 0);
 	/* Its number is used again. */
 	link_is(NETNS, 3, LINK_TUNNEL, 0, 5);
 	assert_int_equal(hostnet_first_hop(h, NETNS, 3), LINK_TUNNEL);
@@ -120,14 +120,14 @@ static void test_bits(void **state)
 	(void)state;
 	link_is(NETNS, 2, LINK_LEAVES, LINK_XDP, 0);
 	link_is(NETNS2, 2, LINK_LEAVES, LINK_TC_CONSUMES, 0);
-	assert_int_equal(hostnet_bits(h, NETNS), LINK_XDP);
-	assert_int_equal(hostnet_bits(h, NETNS2), LINK_TC_CONSUMES);
-	assert_int_equal(hostnet_bits(h, 0), LINK_XDP | LINK_TC_CONSUMES);
-	assert_int_equal(hostnet_bits(h, NETNS2 + 1), 0);
+	assert_int_equal(hostnet_bits(h, NETNS, UINT64_MAX), LINK_XDP);
+	assert_int_equal(hostnet_bits(h, NETNS2, UINT64_MAX), LINK_TC_CONSUMES);
+	assert_int_equal(hostnet_bits(h, 0, UINT64_MAX), LINK_XDP | LINK_TC_CONSUMES);
+	assert_int_equal(hostnet_bits(h, NETNS2 + 1, UINT64_MAX), 0);
 	link_is(NETNS, 2, LINK_LEAVES, 0, 0);
-	assert_int_equal(hostnet_bits(h, 0), LINK_TC_CONSUMES);
+	assert_int_equal(hostnet_bits(h, 0, UINT64_MAX), LINK_TC_CONSUMES);
 	link_is(NETNS2, 2, LINK_LEAVES, LINK_GONE, 0);
-	assert_int_equal(hostnet_bits(h, 0), 0);
+	assert_int_equal(hostnet_bits(h, 0, UINT64_MAX), 0);
 }
 
 /* A device that encapsulates, and is up; fallback tunnels of the kernel's modules never are. */
@@ -511,7 +511,7 @@ static void test_hostile(void **state)
 		default:
 			hostnet_first_hop(h, netns, ifindex);
 			hostnet_is_local(h, addr_9, 4);
-			hostnet_bits(h, netns);
+			hostnet_bits(h, netns, UINT64_MAX);
 			hostnet_queues_were_empty(h, next_random(&seed), next_random(&seed), 5);
 			hostnet_lost_silently(h, netns, next_random(&seed), next_random(&seed));
 		}
