@@ -89,7 +89,7 @@ run_vm() {
 		while [ "$(jobs -rp | wc -l)" -ge "${REBPF_VM_JOBS:-2}" ]; do wait -n; done
 		(
 			REBPF_TEST_SLOW=${REBPF_TEST_SLOW:-4}
-			tests/vm/guest.sh -m 1536 -t "${REBPF_VM_TIMEOUT:-1800}" $dir/"$suite" -- \
+			tests/vm/guest.sh -m 1536 -t "${REBPF_VM_TIMEOUT:-2100}" $dir/"$suite" -- \
 				env REBPF_TEST_SLOW="$REBPF_TEST_SLOW" tests/pytest.sh tests/e2e \
 				> "$logs/vm-$suite.log" 2>&1
 			echo $? > "$logs/vm-$suite.rc"
