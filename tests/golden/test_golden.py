@@ -1,8 +1,11 @@
 # SPDX-License-Identifier: MIT
 """Recorded bytes in, exact text and JSON out: no root, no kernel. record.sh makes the recordings.
 
+Those in OLD are by rebpfs that recorded neither drops nor what they knew of the host, and are never made anew.
+
 UPDATE_GOLDEN=1 rewrites what is expected; look at the difference before you commit it.
 """
+import ipaddress
 import json
 import os
 import random
@@ -16,6 +19,10 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 BINARY = os.path.abspath(os.environ.get("REBPF", os.path.join(HERE, "..", "..", "build", "rebpf")))
 UPDATE = os.environ.get("UPDATE_GOLDEN") == "1"
 NAMES = sorted(name[:-6] for name in os.listdir(HERE) if name.endswith(".rebpf"))
+
+OLD = sorted(name for name in NAMES if name.split("-")[0] in (
+    "busy", "early", "gso", "ipv6", "loss", "netem", "output", "qdisc", "shot", "stolen", "syn", "synack"))
+NEW = sorted(set(NAMES) - set(OLD))
 
 # bpf/event.h: struct rec_header, and enum record_kind in the order of event_kinds.h.
 HEADER = struct.Struct("=QQHBBHH")
@@ -54,6 +61,14 @@ def json_lines(path, *args):
 
 def events(path, *args):
     return [json.loads(line) for line in json_lines(path, *args).splitlines()][:-1]
+
+
+def attempts(path, *args):
+    return [e for e in events(path, *args) if e["event"] == "retransmit"]
+
+
+def drops(path, *args):
+    return [e for e in events(path, *args) if e["event"] == "drop"]
 
 
 def split_records(data):
@@ -100,7 +115,15 @@ def compare(name, got):
 
 
 def test_there_are_recordings():
-    assert {"loss", "shot", "output", "syn", "ipv6", "synack", "loss-trixie", "shot-bullseye"} <= set(NAMES)
+    assert {"loss", "shot", "output", "syn", "ipv6", "synack", "loss-trixie", "shot-bullseye"} <= set(OLD)
+    assert {"local", "ack", "wire", "wire6", "overflow", "local-bookworm", "wire-bookworm"} <= set(NEW)
+
+
+def test_old_recordings_are_old():
+    """Nobody made them anew, by mistake."""
+    for name in NAMES:
+        kinds = {kind_of(record) for record in split_records(read_bytes(name))}
+        assert (name in OLD) == (not kinds & {"DROP", "SURVEY", "LINK", "ADDR", "SPURIOUS", "SOCKET"}), name
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -122,6 +145,18 @@ def test_verbose_text(name):
     compare(name + "-v.txt", out)
 
 
+@pytest.mark.parametrize("name", ["sender", "ack", "given_up", "late", "stack"])
+def test_more_text(name):
+    """All that a line can say."""
+    status, out, _ = replay(recording(name), "--utc", "-v", "--stack", "--class", "all")
+    assert status == 0
+    short = text(recording(name), "--class", "all").splitlines()
+    assert len(out.splitlines()) == len(short)
+    for line, longer in zip(short, out.splitlines()):
+        assert longer.split()[:6] == line.split()[:6]
+    compare(name + "-v.txt", out)
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_json(name):
     compare(name + ".json", json_lines(recording(name)))
@@ -136,9 +171,35 @@ def test_fit_to_keep(name):
     stats = json.loads(json_lines(recording(name)).splitlines()[-1])
     assert stats["lost"] == {"control": 0, "drops": 0}
     assert (stats["missed"], stats["malformed"], stats["incomplete"]) == (0, 0, 0)
-    assert stats["attempts"] == stats["printed"] == len(events(recording(name))) > 0
-    assert {e["task_comm"].split("/")[0] for e in events(recording(name))} <= {"python3", "swapper", "ksoftirqd"}
-    assert {e["comm"] for e in events(recording(name))} == {"python3"}
+    every = events(recording(name), "--class", "all")
+    assert stats["attempts"] == sum(e["event"] == "retransmit" for e in every)
+    assert stats["drops"] == sum(e["event"] == "drop" for e in every)
+    assert stats["spurious"] == sum(e["event"] == "spurious" for e in every)
+    assert every
+    assert {e["task_comm"].split("/")[0] for e in every if e.get("task_comm")} <= {"python3", "swapper", "ksoftirqd"}
+    assert {e["comm"] for e in every} <= {"python3", None}
+
+
+DROP_SIZE = 448  # of a whole rec_drop
+
+
+# Of each kind: (offset of an address, offset of its version, 0 for none). bpf/event.h: rec_flow, rec_tuple, rec_addr.
+ADDRESSES_AT = {"RTX_ENTRY": ((24, 60), (40, 60)), "SPURIOUS": ((24, 60), (40, 60)), "ADDR": ((24, 44),),
+                "DROP": ((40, 76), (56, 76), (272, 308), (288, 308), (312, 348), (328, 348))}
+NETWORKS = [ipaddress.ip_network(net)
+            for net in ("10.77.0.0/16", "fd77::/16", "127.0.0.0/8", "::1/128", "fe80::ff:fe00:0/120")]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_no_address_from_elsewhere(name):
+    """rebpf records the addresses of every namespace and the ends of every dropped packet: here, only the lab's."""
+    found = set()
+    for record in split_records(read_bytes(name)):
+        for at, version in ADDRESSES_AT.get(kind_of(record), ()):
+            if version < len(record) and record[version]:
+                found.add(ipaddress.ip_address(record[at:at + (4 if record[version] == 4 else 16)]))
+    assert found
+    assert not [address for address in found if not any(address in network for network in NETWORKS)]
 
 
 SITUATIONS = {
@@ -154,6 +215,16 @@ SITUATIONS = {
     "netem": lambda e: e["outcome"] == "dropped" and e["ret"] == 0 and e["tc"][0]["verdict"] == "TC_ACT_OK",
     "busy": lambda e: e["outcome"] == "refused" and e["ret_name"] == "EBUSY" and e["cause"] == "host_queue",
     "syn": lambda e: e["type"] == "syn" and e["attempt"] == 2 and e["state"] == "SYN_SENT" and e["len"] == 0,
+    "local": lambda e: e["cause"] == "local" and e["cause_drop"]["reason"] == "NETFILTER_DROP",
+    "mapped": lambda e: e["ip_version"] == 4 and e["cause"] == "local",
+    "stack": lambda e: "nf_hook_slow" in " ".join(e["stack"]),
+    "sender": lambda e: e["cause"] == "local" and e["cause_drop"]["reason"] == "QDISC_DROP" and e["outcome"] == "dropped",
+    "ack": lambda e: e["cause"] == "ack_local" and e["saddr"] == "fd77::1",
+    "wire": lambda e: e["cause"] == "network" and e["cause_drop"] is None and e["saddr"] == "10.77.0.1",
+    "wire6": lambda e: e["cause"] == "network" and e["cause_drop"] is None and e["saddr"] == "fd77::1",
+    "late": lambda e: e["cause_was"] == "network",
+    "overflow": lambda e: e["reason"] == "TCP_LISTEN_OVERFLOW" and e["synthetic"],
+    "given_up": lambda e: e["reason"] == "RETRIES_EXCEEDED" and e["synthetic"],
     "synack": lambda e: e["type"] == "synack" and e["attempt"] == 2 and e["sport"] == 7077 and e["cwnd"] is None,
 }
 
@@ -161,14 +232,16 @@ SITUATIONS = {
 @pytest.mark.parametrize("name", NAMES)
 def test_shows_its_situation(name):
     """The expectations below are what rebpf said; this is what it has to say, whatever was recorded."""
-    assert any(SITUATIONS[name.split("-")[0]](e) for e in events(recording(name)))
+    what = name.split("-")[0]
+    kind = {"late": "spurious", "stack": "drop", "overflow": "drop", "given_up": "drop"}.get(what, "retransmit")
+    assert any(SITUATIONS[what](e) for e in events(recording(name), "--stack") if e["event"] == kind)
 
 
 def test_sums():
     """The statistics are the sums of the events."""
     for name in NAMES:
         lines = [json.loads(line) for line in json_lines(recording(name)).splitlines()]
-        stats, rest = lines[-1], lines[:-1]
+        stats, rest = lines[-1], [e for e in lines[:-1] if e["event"] == "retransmit"]
         for field in ("type", "outcome", "cause"):
             for value, count in stats["by_" + field].items():
                 assert count == sum(e[field] == value for e in rest), (name, field, value)
@@ -193,6 +266,13 @@ def test_zone():
 
 # ---- filters and formats on a replay ----
 
+
+
+def reasons(e):
+    """What --reason goes by: of the drop, of the copy just sent, or of the one that was lost."""
+    return {e.get("reason"), *(e[key]["reason"] for key in ("drop", "cause_drop") if e.get(key))}
+
+
 FILTERS = [
     (["-P", "7077"], lambda e: 7077 in (e["sport"], e["dport"])),
     (["--sport", "7077"], lambda e: e["sport"] == 7077),
@@ -204,16 +284,24 @@ FILTERS = [
     (["--daddr", "fd77::2"], lambda e: e["daddr"] == "fd77::2"),
     (["-4"], lambda e: e["ip_version"] == 4),
     (["-6"], lambda e: e["ip_version"] == 6),
-    (["--type", "rto"], lambda e: e["type"] == "rto"),
-    (["--type", "synack,tlp"], lambda e: e["type"] in ("synack", "tlp")),
-    (["--type", "fast", "--type", "syn"], lambda e: e["type"] in ("fast", "syn")),
-    (["--cause", "host_queue"], lambda e: e["cause"] == "host_queue"),
+    (["--type", "rto"], lambda e: e.get("type") == "rto"),
+    (["--type", "synack,tlp"], lambda e: e.get("type") in ("synack", "tlp")),
+    (["--type", "fast", "--type", "syn"], lambda e: e.get("type") in ("fast", "syn")),
+    (["--cause", "host_queue"], lambda e: e.get("cause") == "host_queue"),
+    (["--cause", "local,ack_local"], lambda e: e.get("cause") in ("local", "ack_local")),
+    (["--cause", "network"], lambda e: e.get("cause") == "network"),
+    (["-e", "drop"], lambda e: e["event"] == "drop"),
+    (["-e", "retransmit"], lambda e: e["event"] != "drop"),  # what was needless belongs to them
+    (["-e", "drop,retransmit", "--cause", "local"], lambda e: e["event"] == "drop" or e.get("cause") == "local"),
+    (["--class", "bad"], lambda e: e.get("class", "bad") == "bad"),
+    (["-e", "drop", "--class", "policy"], lambda e: e["event"] == "drop" and e["class"] == "policy"),
     (["--reason", "TC_EGRESS,netfilter_drop"],
-     lambda e: e["drop"] and e["drop"]["reason"] in ("TC_EGRESS", "NETFILTER_DROP")),
+     lambda e: reasons(e) & {"TC_EGRESS", "NETFILTER_DROP"}),
+    (["--reason", "TCP_LISTEN_OVERFLOW"], lambda e: "TCP_LISTEN_OVERFLOW" in reasons(e)),
     (["--comm", "python3"], lambda e: e["comm"] == "python3"),
     (["--comm", "python"], lambda e: False),
     (["--type", "rto", "-4", "--sport", "1-65535", "--reason", "QDISC_DROP"],
-     lambda e: e["type"] == "rto" and e["drop"] and e["drop"]["reason"] == "QDISC_DROP"),
+     lambda e: e.get("type") == "rto" and "QDISC_DROP" in reasons(e)),
 ]
 
 
@@ -251,6 +339,94 @@ def test_filters_do_not_change_what_is_known():
     assert shown[0]["attempt"] > 1
     stats = json.loads(json_lines(path, "--type", "syn").splitlines()[-1])
     assert (stats["attempts"], stats["printed"]) == (len(every), 0)
+
+
+CHOICES = [["-e", "retransmit"], ["-e", "drop"], ["--class", "all"], ["--class", "expected"], ["--cause", "local"],
+           ["--cause", "network"], ["--cause", "ack_local,unknown"], ["--type", "rto,syn"], ["--reason", "NETFILTER_DROP"],
+           ["--reason", "QDISC_DROP,TC_EGRESS"], ["--sport", "7077"], ["--dport", "7077"], ["-4"], ["-6"], ["-P", "1-1023"],
+           ["--saddr", "10.77.0.2"], ["--comm", "python3"], ["-p", "1"], ["-i", "a0"], ["-i", "b0"], ["--stack"], ["-v"],
+           ["--all-protocols"]]
+
+
+@pytest.mark.parametrize("args", CHOICES, ids=" ".join)
+def test_filter_changes_no_verdict(args):
+    """Filters choose what is printed, never what is evidence: what remains is word for word what it was."""
+    for name in NEW:
+        every = json_lines(recording(name), "--class", "all").splitlines()[:-1]
+        rest = iter(every)
+        for line in json_lines(recording(name), *args).splitlines()[:-1]:
+            assert line in rest, (name, line)  # in this order
+
+
+def test_events_option():
+    """-e chooses the kinds; needless retransmissions go with the retransmissions."""
+    for name in NEW:
+        path = recording(name)
+        assert {e["event"] for e in events(path, "-e", "drop")} <= {"drop"}
+        assert {e["event"] for e in events(path, "-e", "retransmit")} <= {"retransmit", "spurious"}
+        assert text(path, "-e", "all") == text(path, "-e", "drop,retransmit") == text(path)
+        assert "".join(sorted(text(path).splitlines(True))) == "".join(sorted(
+            (text(path, "-e", "drop") + text(path, "-e", "retransmit")).splitlines(True)))
+
+
+def test_class():
+    """Expected drops are hidden unless they are asked for, and counted all the same."""
+    path = recording("ack")
+    assert {e["class"] for e in drops(path, "--class", "all")} == {"policy", "expected"}
+    assert {e["class"] for e in drops(path)} == {"policy"}
+    assert {e["reason"] for e in drops(path, "--class", "expected")} == {"TCP_OLD_DATA"}
+    every = drops(path, "--class", "all")
+    stats = json.loads(json_lines(path).splitlines()[-1])
+    assert stats["drops_by_class"] == {name: sum(e["class"] == name for e in every)
+                                       for name in ("bad", "policy", "expected")}
+
+
+def test_drop_reasons():
+    """Where the sender's own host lost it: netfilter, a queue, another program; each is the cause of the next attempt."""
+    path = recording("sender")
+    found = attempts(path)
+    own = [e["drop"] and e["drop"]["reason"] for e in found]
+    assert own == [None, "NETFILTER_DROP", "QDISC_DROP", "TC_EGRESS", None]
+    assert [e["cause_drop"]["reason"] for e in found] == ["NETFILTER_DROP"] + [reason or "NETFILTER_DROP"
+                                                                               for reason in own[:-1]]
+    assert [e["attempt"] for e in found] == [1, 2, 3, 4, 5]
+    assert {e["cause"] for e in found} == {"local"}
+    assert [e["attempt"] for e in attempts(path, "--reason", "QDISC_DROP")] == [3, 4]
+    assert [e["reason"] for e in drops(path, "--reason", "qdisc_drop")] == ["QDISC_DROP"]
+
+
+def test_cause_is_a_drop_that_was_told():
+    """cause_drop names a drop event of the same bytes, before the retransmission."""
+    for name in ("local", "mapped", "sender", "given_up", "stack", "local-bookworm", "given_up-bookworm", "local-trixie"):
+        found = drops(recording(name), "--class", "all")
+        for e in attempts(recording(name)):
+            assert e["cause"] == "local"
+            assert any((d["seq"], d["reason"], d["location"], d["netns"]) == (
+                e["seq"], e["cause_drop"]["reason"], e["cause_drop"]["location"], e["cause_drop"]["netns"]) and
+                d["time"] < e["time"] for d in found), (name, e)
+
+
+def test_synthetic():
+    """Conclusions of rebpf have no function, and the listener's owner."""
+    for name in ("overflow", "overflow-bookworm"):
+        found = drops(recording(name))
+        assert len(found) == 4
+        for e in found:
+            assert (e["reason"], e["location"], e["state"], e["comm"]) == ("TCP_LISTEN_OVERFLOW", None, "LISTEN", "python3")
+        assert {e["cause_drop"]["reason"] for e in attempts(recording(name))} == {"TCP_LISTEN_OVERFLOW"}
+    for name in ("given_up", "given_up-bookworm"):
+        last = drops(recording(name))[-1]
+        assert (last["reason"], last["synthetic"], last["seq"]) == ("RETRIES_EXCEEDED", True, None)
+
+
+def test_stack():
+    found = drops(recording("stack"), "--stack", "--class", "all")
+    assert [e["reason"] for e in found] == ["NETFILTER_DROP"] * 2 + ["NO_SOCKET"]
+    for e in found:
+        assert e["location"] in e["stack"]
+    assert not any(e["stack"] for e in drops(recording("local"), "--stack"))  # none was recorded
+    for line in text(recording("stack"), "--stack", "-e", "drop").splitlines():
+        assert re.search(r" stack=\S+<nft_do_chain\+0x\w+<nft_do_chain_inet\+0x\w+<nf_hook_slow\+0x\w+<", line)
 
 
 def test_count():
@@ -300,10 +476,16 @@ def test_recording_of_a_replay(name, tmp_path):
 # ---- other rebpfs' recordings ----
 
 
-@pytest.mark.parametrize("name", ["loss", "shot", "output-bullseye"])
+def grown(record):
+    """As a newer rebpf would write it; a DROP grows behind what it need not hold."""
+    short = kind_of(record) == "DROP" and len(record) < DROP_SIZE
+    return record if short else resized(record, len(record) + 24)
+
+
+@pytest.mark.parametrize("name", ["loss", "shot", "output-bullseye", "local", "ack", "wire", "late", "stack", "overflow"])
 def test_newer_records(name, file):
     """Records that have grown, and kinds that this rebpf does not know: what it knows is shown as ever."""
-    data = b"".join(resized(record, len(record) + 24) for record in split_records(read_bytes(name)))
+    data = b"".join(map(grown, split_records(read_bytes(name))))
     assert text(file(data)) == text(recording(name))
     unknown = HEADER.pack(1, 0, 64, 200, 0, 0, 0).ljust(64, b"\xff")
     host, *rest = split_records(read_bytes(name))
@@ -376,6 +558,65 @@ def test_truncated(name, file):
         for more in (1, HEADER.size - 1, HEADER.size, len(records[n]) - 1):
             assert check_cut(before, n, file(before + records[n][:more])) == at_border
     assert len(lengths) == len(full.splitlines())  # each event but the last, and none, was the end of some
+
+
+@pytest.mark.parametrize("name", ["local", "ack", "late", "overflow-bookworm"])
+def test_truncated_with_drops(name, file):
+    """The same with drops and surveys; a verdict that waited for what was cut off may be another."""
+    records = list(split_records(read_bytes(name)))
+    for n in [n for n, record in enumerate(records) if n and kind_of(record) not in ("REASON", "TICK")]:
+        before = b"".join(records[:n])
+        at_border = text(file(before))
+        for more in (1, HEADER.size, len(records[n]) - 1):
+            assert check_cut(before, n, file(before + records[n][:more])) == at_border
+    ends = [text(file(b"".join(records[:n + 1]))) for n, record in enumerate(records) if kind_of(record) == "TICK"]
+    assert ends[-1] == text(recording(name))
+
+
+def rewritten(data, kind, change):
+    """The recording with each record of a kind changed."""
+    out = bytearray()
+    for record in split_records(data):
+        record = bytearray(record)
+        if kind_of(record) == kind:
+            change(record)
+        out += record
+    return bytes(out)
+
+
+NEW_KINDS = ["DROP", "SPURIOUS", "LINK", "ADDR", "SURVEY", "SOCKET"]
+
+
+@pytest.mark.parametrize("fill", [0x00, 0x7f, 0xff])
+@pytest.mark.parametrize("kind", NEW_KINDS)
+def test_overwritten(kind, fill, file):
+    """A whole kind of records says nonsense: the rest is printed, and no control byte with it."""
+    def spoil(record):
+        record[HEADER.size:] = bytes([fill]) * (len(record) - HEADER.size)
+
+    met = 0
+    for name in NEW:
+        data = rewritten(read_bytes(name), kind, spoil)
+        met += data != read_bytes(name)
+        status, out, err = replay(file(data), "-q", "-o", "json", "--class", "all", "--stack", "--all-protocols")
+        assert (status, err) == (0, "")
+        kinds = [json.loads(line)["event"] for line in out.splitlines()]
+        assert kinds.count("retransmit") == len(attempts(recording(name)))
+        out = replay(file(data), "-v", "--stack", "--class", "all", "--all-protocols")[1]
+        assert re.fullmatch(r"([ -~]*\n)*", out)
+    assert met
+
+
+@pytest.mark.parametrize("kind", NEW_KINDS)
+def test_left_out(kind, file):
+    """A kind of records is missing: no attempt is lost with it, and without drops none is the cause."""
+    for name in NEW:
+        data = b"".join(record for record in split_records(read_bytes(name)) if kind_of(record) != kind)
+        found = attempts(file(data))
+        assert [(e["seq"], e["attempt"], e["outcome"]) for e in found] == \
+            [(e["seq"], e["attempt"], e["outcome"]) for e in attempts(recording(name))], name
+        if kind == "DROP":
+            assert "local" not in {e["cause"] for e in found}, name
 
 
 def test_damaged_size(file):
