@@ -92,6 +92,7 @@ enum rtx_hook {
 /* rec_rtx_entry.bits */
 #define RTX_BIT_LATE 0x01     /* read at the end of the call, after restamping and trimming */
 #define RTX_BIT_FRTO 0x02     /* tcp_sock.frto */
+#define RTX_BIT_PACED 0x08   /* sock.sk_pacing_status: departure times may lie in the future */
 #define RTX_BIT_SYN_DATA 0x04 /* tcp_sock.syn_data: a fast open SYN carried data */
 
 /*

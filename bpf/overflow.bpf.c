@@ -455,6 +455,9 @@ int rebpf_retries(__u64 *ctx)
 		return 0;
 	if (!flow_read_ends(&flow, &sk->__sk_common))
 		return 0;
+	/* A port that the kernel had picked is given back by now; it is still written here. */
+	if (!flow.lport)
+		flow.lport = bpf_ntohs(BPF_CORE_READ((struct inet_sock *)sk, inet_sport));
 	count_synthetic(DROP_SOURCE_RETRIES_EXCEEDED, 0);
 	if (!flow_wanted(&flow))
 		return 0;

@@ -77,6 +77,8 @@ static __always_inline void entry_read_socket(struct rec_rtx_entry *e, struct so
 	entry_read_route(e, sk);
 	if (BPF_CORE_READ_BITFIELD_PROBED(tp, frto))
 		e->bits |= RTX_BIT_FRTO;
+	if (BPF_CORE_READ(sk, sk_pacing_status))
+		e->bits |= RTX_BIT_PACED;
 	if (BPF_CORE_READ_BITFIELD_PROBED(tp, syn_data))
 		e->bits |= RTX_BIT_SYN_DATA;
 }

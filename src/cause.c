@@ -89,7 +89,7 @@ static struct window find_window(const struct attempt *a, const struct cause_con
 	w.from_ns = original_not_before(a);
 	w.known = w.from_ns;
 	/* The first after a pause: that is its own departure, which pacing may have put off (tcp_rate_skb_sent). */
-	if (w.known && !is_late(a) && !is_synack(&a->entry) && w.from_ns / 1000 == a->entry.stamp_ns / 1000)
+	if (w.known && (a->entry.bits & RTX_BIT_PACED) && !is_late(a) && w.from_ns / 1000 == a->entry.stamp_ns / 1000)
 		w.from_ns -= w.from_ns < PACING_NS ? w.from_ns : PACING_NS;
 	w.until_ns = original_not_after(a, type);
 	return w;

@@ -25,6 +25,8 @@ struct enrich {
 	struct symbols *symbols;
 	struct owner_scan *owners;
 	bool drops, stack;
+	bool has_no_socket;
+	uint32_t no_socket; /* number of the reason NO_SOCKET */
 	uint64_t searched_ns; /* as if each search took its share of a second */
 	uint64_t known_symbol[KNOWN_SYMBOLS];  /* addresses that the stream has the names of */
 	uint64_t seen_location[KNOWN_SYMBOLS]; /* as the kernel gave them */
@@ -104,6 +106,7 @@ void enrich_clock(struct enrich *e, uint64_t now_ns)
 
 void enrich_reasons(struct enrich *e, const struct reasons *reasons)
 {
+	e->has_no_socket = reasons_number(reasons, "NO_SOCKET", &e->no_socket);
 	for (size_t i = 0; i < reasons_count(reasons); i++) {
 		struct rec_reason rec = {};
 		const char *name;
@@ -199,12 +202,29 @@ static void feed_socket(struct enrich *e, const struct rec_drop *d)
 	if (!e->drops || d->t.protocol != IPPROTO_NUMBER_TCP || !d->t.ip_version || d->owner.tgid ||
 	    (d->sk && !d->ino) || !may_search(e, now_ns))
 		return;
+	/* TCP has looked already. */
+	if (e->has_no_socket && d->reason == e->no_socket)
+		return;
 	if (!d->sk && sockdiag_find(d->netns, 0, d->ifindex, &d->t, &found))
 		return;
 	if (e->owners && found.ino)
 		owner_find(e->owners, found.ino, 0, now_ns, &owner);
 	FEED(e, REC_SOCKET, rec_socket, .skb = d->skb, .ino = found.ino, .cgroup = found.cgroup, .uid = found.uid,
 	     .state = found.state, .received = found.received, .owner = owner);
+}
+
+/* Without the frames of rebpf's own program and of the tracepoint. */
+static void begin_at(uint64_t stack[REBPF_STACK_DEPTH], uint64_t location)
+{
+	unsigned int from = 0, n;
+
+	while (from < REBPF_STACK_DEPTH && stack[from] != location)
+		from++;
+	if (from == REBPF_STACK_DEPTH)
+		return;
+	n = REBPF_STACK_DEPTH - from;
+	memmove(stack, stack + from, n * sizeof(*stack));
+	memset(stack + n, 0, from * sizeof(*stack));
 }
 
 static void feed_drop(struct enrich *e, const void *data, size_t size)
@@ -215,6 +235,9 @@ static void feed_drop(struct enrich *e, const void *data, size_t size)
 	memcpy(&d, data, size);
 	if (size == sizeof(d))
 		memcpy(stack, d.stack, sizeof(stack));
+	if (size == sizeof(d))
+		begin_at(stack, d.location);
+	memcpy(d.stack, stack, size == sizeof(d) ? sizeof(stack) : 0);
 	if (d.location)
 		d.location = resolve(e, d.location, stack);
 	for (int i = 0; e->stack && i < REBPF_STACK_DEPTH && stack[i]; i++)

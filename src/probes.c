@@ -20,6 +20,7 @@ struct probes {
 	struct rebpf *skel;
 	const struct plan *plan;
 	struct bpf_link *link[MAX_LINKS];
+	bool begins_attempts[MAX_LINKS];
 	unsigned int link_count;
 	struct bpf_link *poll; /* iterator of probes_poll_spurious; NULL: not yet, or it failed */
 	bool poll_failed;
@@ -126,6 +127,7 @@ static int keep_link(struct probes *p, struct bpf_link *link, const struct bpf_p
 		bpf_link__destroy(link);
 		return log_error(-E2BIG, "too many programs to attach");
 	}
+	p->begins_attempts[p->link_count] = !strncmp(bpf_program__name(prog), "tcp_", 4);
 	p->link[p->link_count++] = link;
 	return 0;
 }
@@ -270,8 +272,11 @@ uint64_t probes_skipped_runs(const struct probes *p)
 
 void probes_detach(struct probes *p)
 {
-	for (unsigned int i = 0; i < p->link_count; i++)
-		bpf_link__destroy(p->link[i]);
+	/* Attempts first: one that is told must have been watched to its end. */
+	for (int begins = 1; begins >= 0; begins--)
+		for (unsigned int i = 0; i < p->link_count; i++)
+			if (p->begins_attempts[i] == begins)
+				bpf_link__destroy(p->link[i]);
 	p->link_count = 0;
 	bpf_link__destroy(p->poll);
 	p->poll = NULL;

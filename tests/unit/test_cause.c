@@ -755,7 +755,7 @@ static void test_window(void **state)
 static void test_window_of_paced_segment(void **state)
 {
 	(void)state;
-#define PACED a.entry.delivered_us = SENT / 1000
+#define PACED a.entry.bits |= RTX_BIT_PACED; a.entry.delivered_us = SENT / 1000
 	assert_change("local", PACED; drop_at(make_dropped(7), SENT - 30 * MS, DROP_FATE_LOST));
 	assert_change("network", PACED; drop_at(make_dropped(7), SENT - 1001 * MS, DROP_FATE_LOST));
 	/* The delivery was another's. */
