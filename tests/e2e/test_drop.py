@@ -77,7 +77,7 @@ class Drops:
         return events
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def all_drops():
     one = Shared("--class", "all", events="drop")
     yield one

@@ -11,31 +11,26 @@ import time
 import pytest
 
 import causes
+from conftest import Shared
 from lab import BARE_ACK, BLOCK, SLOW, SYN, SYNACK, Background, receive_bytes, reset, start_connect, wait_until
 from tracer import View, mode
 
 TCP_USER_TIMEOUT = 18
 
 
-class Signs(View):
-    """The events of one kind in a namespace, from now on."""
-
-    def __init__(self, rebpf, ns, kind):
-        super().__init__(rebpf, ns)
-        self.kind = kind
-
-    def events(self, **fields):
-        return [e for e in self.rebpf.parsed[self.start:] if e["event"] == self.kind and
-                e["netns"] == self.ns.inode and e["time"] >= self.since and
-                all(e[key] == value for key, value in fields.items())]
+@pytest.fixture(scope="module")
+def everything():
+    one = Shared(events="all")
+    yield one
+    one.stop()
 
 
 @pytest.fixture
-def signs(shared):
+def signs(everything):
     """signs(ns, kind): the events of a kind in a namespace from now on."""
-    shared.get()
-    yield lambda ns, kind: Signs(shared.get(), ns, kind)
-    shared.check()
+    everything.get()
+    yield lambda ns, kind: View(everything.get(), ns, kind)
+    everything.check()
 
 
 def check_count(view, wanted, **fields):
