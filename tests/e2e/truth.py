@@ -335,8 +335,8 @@ def compare(net, verdict, event, has_reasons):
     accepted = {"local": ["local"], "ack_local": ["ack_local"], "host_queue": ["host_queue"],
                 "network": ["network"] + ["ack_local"] * bool(verdict.also)}[verdict.kind]
     if cause == "unknown":
-        blind = why == "receiver_blind" and not has_reasons and (
-            net.topology == "direct" or any(place.startswith("socket") for place in verdict.places))
+        # Without drop reasons: a peer on this host, or packets that the sender's own socket dropped (cause.md).
+        blind = why == "receiver_blind" and not has_reasons
         consumed = why == "tc_consumed" and verdict.kind == "network" and net.tc_hash
         return ("exempt" if blind or consumed else "unknown"), column
     if cause not in accepted:
