@@ -338,7 +338,9 @@ def compare(net, verdict, event, has_reasons):
         # Without drop reasons: a peer on this host, or packets that the sender's own socket dropped (cause.md).
         blind = why == "receiver_blind" and not has_reasons
         consumed = why == "tc_consumed" and verdict.kind == "network" and net.tc_hash
-        return ("exempt" if blind or consumed else "unknown"), column
+        # The bar is for runs without lost records; on an emulated machine hooks interrupt each other more often.
+        lost = why == "records_lost" and SLOW > 1
+        return ("exempt" if blind or consumed or lost else "unknown"), column
     if cause not in accepted:
         return "wrong", column
     if cause in ("local", "ack_local"):
