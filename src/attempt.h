@@ -3,10 +3,30 @@
 #ifndef REBPF_ATTEMPT_H
 #define REBPF_ATTEMPT_H
 
+#include <string.h>
+
 #include "decode.h"
 #include "event.h"
 
 #define ATTEMPT_MAX_DROPS 4 /* of GSO segments: the first few say it all */
+
+#define ERRNO_BUSY 16 /* EBUSY of the recording kernel; the same on every architecture we build for */
+
+/* A SYN-ACK of a request, which has no socket yet. */
+static inline bool attempt_is_synack(const struct rec_rtx_entry *e)
+{
+	return e->hook == RTX_HOOK_SYNACK || e->hook == RTX_HOOK_SYNACK_TP;
+}
+
+/* The ends of a flow, as its own packets carry them. */
+static inline struct rec_tuple attempt_tuple(const struct rec_flow *f)
+{
+	struct rec_tuple t = { .sport = f->lport, .dport = f->rport, .ip_version = f->ip_version };
+
+	memcpy(t.saddr, f->laddr, sizeof(t.saddr));
+	memcpy(t.daddr, f->raddr, sizeof(t.daddr));
+	return t;
+}
 
 struct attempt_hop {
 	struct rec_rtx_tc tc;

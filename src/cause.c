@@ -5,7 +5,6 @@
 
 #include "util.h"
 
-#define ERRNO_BUSY 16 /* EBUSY of the recording kernel; the same on every architecture we build for */
 
 #define PACING_NS NSEC_PER_SEC /* no segment is put off for longer */
 #define STATE_SYN_SENT 2 /* include/net/tcp_states.h */
@@ -23,11 +22,6 @@ struct window {
 	uint64_t from_ns, until_ns;
 };
 
-static bool is_synack(const struct rec_rtx_entry *e)
-{
-	return e->hook == RTX_HOOK_SYNACK || e->hook == RTX_HOOK_SYNACK_TP;
-}
-
 static bool is_late(const struct attempt *a)
 {
 	return a->entry.bits & RTX_BIT_LATE;
@@ -43,7 +37,7 @@ static uint64_t original_not_before(const struct attempt *a)
 	const struct rec_rtx_entry *e = &a->entry;
 	uint64_t delivered_us = e->delivered_us;
 
-	if (!is_synack(e) && is_late(a) && !a->exit.ret)
+	if (!attempt_is_synack(e) && is_late(a) && !a->exit.ret)
 		delivered_us = a->hop_count ? a->hop[0].tc.delivered_us : 0;
 	return delivered_us * 1000 > e->born_ns ? delivered_us * 1000 : e->born_ns;
 }
@@ -58,7 +52,7 @@ static uint64_t original_not_after(const struct attempt *a, enum rtx_type type)
 	const struct rec_rtx_entry *e = &a->entry;
 	uint64_t ran_us = 0;
 
-	if (is_synack(e))
+	if (attempt_is_synack(e))
 		return e->delivered_us * 1000;
 	if (!is_late(a))
 		return e->stamp_ns;
@@ -80,7 +74,7 @@ static struct window find_window(const struct attempt *a, const struct cause_con
 		/* Its departure may lie behind the call (pacing). */
 		if (ctx->previous->stamp_ns > w.until_ns)
 			w.until_ns = ctx->previous->stamp_ns;
-		if (!is_late(a) && !is_synack(&a->entry) && a->entry.stamp_ns > w.until_ns)
+		if (!is_late(a) && !attempt_is_synack(&a->entry) && a->entry.stamp_ns > w.until_ns)
 			w.until_ns = a->entry.stamp_ns;
 		return w;
 	}
@@ -128,55 +122,45 @@ static void set_ts_window(struct evidence_query *q, const struct attempt *a)
 	q->ts_until = ts_clock(a->begin_ns, unit_ns, e->tsoffset);
 }
 
-static struct rec_tuple tuple_of(const struct rec_flow *f)
-{
-	struct rec_tuple t = { .sport = f->lport, .dport = f->rport, .ip_version = f->ip_version };
-
-	memcpy(t.saddr, f->laddr, sizeof(t.saddr));
-	memcpy(t.daddr, f->raddr, sizeof(t.daddr));
-	return t;
-}
-
 static void make_query(struct evidence_query *q, const struct attempt *a, const struct cause_context *ctx,
 		       const struct window *w)
 {
 	const struct rec_rtx_entry *e = &a->entry;
 
 	memset(q, 0, sizeof(*q));
-	q->t = tuple_of(&e->flow);
+	q->t = attempt_tuple(&e->flow);
 	/* The first SYN-ACK of a fast open is its child's. */
-	q->sk = is_synack(e) ? 0 : a->sk;
+	q->sk = attempt_is_synack(e) ? 0 : a->sk;
 	q->seq = a->exit.seq;
 	q->end_seq = a->exit.end_seq;
 	q->ack_seq = e->rcv_nxt;
 	q->is_first = !ctx->previous;
-	q->is_synack = is_synack(e);
+	q->is_synack = attempt_is_synack(e);
 	q->is_syn = e->flow.state == STATE_SYN_SENT;
 	q->snd_nxt = seq_before(e->snd_nxt, a->exit.end_seq) ? a->exit.end_seq : e->snd_nxt;
 	/* Not known: then what rebpf has seen is too late for a proof of absence, but what is there may be the one. */
 	q->from_ns = w->known ? w->from_ns : ctx->armed_ns;
-	q->until_ns = a->begin_ns - (is_late(a) && is_synack(e) ? CAUSE_SYNACK_CALL_NS : 0);
+	q->until_ns = a->begin_ns - (is_late(a) && attempt_is_synack(e) ? CAUSE_SYNACK_CALL_NS : 0);
 	q->any_addresses = ctx->nat_possible;
 	set_ts_window(q, a);
 	if (ctx->previous) {
 		q->stamp_ns = ctx->previous->stamp_ns;
 		q->tsval = ctx->previous->tsval;
 		q->ip_id = ctx->previous->ip_id;
-	} else if (!is_late(a) && !is_synack(e)) {
+	} else if (!is_late(a) && !attempt_is_synack(e)) {
 		q->stamp_ns = e->stamp_ns;
 	} else {
 		q->skip_unsent = true;
 	}
 	/* The value that the previous copy carries is its departure. */
-	if (!q->tsval && q->has_ts && !q->is_unit_unknown && !is_late(a) && !is_synack(e))
+	if (!q->tsval && q->has_ts && !q->is_unit_unknown && !is_late(a) && !attempt_is_synack(e))
 		q->tsval = ts_clock(e->stamp_ns, ts_unit(a), e->tsoffset);
 }
 
 static void fill_drop(const struct attempt *a, const struct cause_context *ctx, const struct evidence_drop *d,
 		      uint32_t covered, struct ev_cause_drop *out)
 {
-	out->place = places_get(ctx->places, d->place)->text;
-	memcpy(out->place.ifname, d->ifname, sizeof(out->place.ifname));
+	places_fill(ctx->places, d->place, d->ifname, &out->place);
 	out->netns = d->netns;
 	out->pid = d->pid;
 	out->age_us = (a->begin_ns - d->ts_ns) / 1000;
@@ -193,7 +177,7 @@ static bool is_later_delivered(const struct attempt *a, const struct cause_conte
 {
 	const struct rec_rtx_entry *e = &a->entry;
 
-	if (is_synack(e))
+	if (attempt_is_synack(e))
 		return false;
 	if (w->until_ns && e->rack_mstamp_us * 1000 > w->until_ns)
 		return true;
@@ -203,7 +187,7 @@ static bool is_later_delivered(const struct attempt *a, const struct cause_conte
 
 static bool is_nothing_under_way(const struct attempt *a)
 {
-	if (is_synack(&a->entry))
+	if (attempt_is_synack(&a->entry))
 		return false;
 	/* Late, it counts the new copy, too, as long as that is on its way. */
 	if (a->entry.wmem_alloc <= 1)
@@ -220,7 +204,7 @@ static bool has_departed(const struct attempt *a, const struct cause_context *ct
 	if (first == LINK_LEAVES && is_nothing_under_way(a))
 		return true;
 	/* The socket's own count says more of a device that leaves; a request for a connection has none. */
-	if (first == LINK_LEAVES && !is_synack(&a->entry))
+	if (first == LINK_LEAVES && !attempt_is_synack(&a->entry))
 		return false;
 	return hostnet_queues_were_empty(ctx->hostnet, w->until_ns ? w->until_ns : a->begin_ns, a->begin_ns,
 					 QUEUE_SLACK_NS);
@@ -330,12 +314,11 @@ void cause_decide(const struct attempt *a, const struct cause_context *ctx, stru
 void cause_find_own_drop(const struct attempt *a, const struct evidence *evidence, const struct places *places,
 			 struct ev_drop_place *place)
 {
-	struct rec_tuple t = tuple_of(&a->entry.flow);
+	struct rec_tuple t = attempt_tuple(&a->entry.flow);
 	struct evidence_drop d;
 
 	if (!a->exit.stamp_ns ||
 	    !evidence_find_copy(evidence, &t, a->exit.stamp_ns, a->begin_ns, a->exit.h.ts_ns, &d))
 		return;
-	*place = places_get(places, d.place)->text;
-	memcpy(place->ifname, d.ifname, sizeof(place->ifname));
+	places_fill(places, d.place, d.ifname, place);
 }

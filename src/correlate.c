@@ -21,7 +21,6 @@
 #define MAX_EVIDENCE 65536
 #define OPEN_MAX_NS (10 * NSEC_PER_SEC) /* an attempt takes microseconds: its end was lost */
 #define MAX_MISSED 16                   /* namespaces a tick; the others get their turn at the next */
-#define ERRNO_BUSY 16             /* EBUSY of the recording kernel; the same on every architecture we build for */
 #define EVER_RETRANS 0x80         /* TCPCB_EVER_RETRANS, include/net/tcp.h: the same from 5.10 to 7.3 */
 
 struct owner_note {
@@ -102,13 +101,12 @@ static void fill_segment(struct ev_retransmit *ev, const struct attempt *a)
 	/* After the attempt, with every hook. */
 	ev->total_retrans = a->exit.segs_out ? a->exit.total_retrans : e->total_retrans;
 	ev->segs_out = a->exit.segs_out ? a->exit.segs_out : e->segs_out;
-	ev->has_socket = e->hook != RTX_HOOK_SYNACK && e->hook != RTX_HOOK_SYNACK_TP;
+	ev->has_socket = !attempt_is_synack(e);
 }
 
 static void fill_drop(struct correlate *c, const struct rec_rtx_drop *d, struct ev_drop_place *place)
 {
-	*place = places_get(c->places, places_id(c->places, d->location, d->reason, DROP_SOURCE_KFREE))->text;
-	memcpy(place->ifname, d->c.ifname, sizeof(place->ifname));
+	places_fill(c->places, places_id(c->places, d->location, d->reason, DROP_SOURCE_KFREE), d->c.ifname, place);
 }
 
 static uint32_t count_attempt(struct correlate *c, const struct attempt *a, const struct ev_retransmit *ev)
@@ -131,7 +129,7 @@ static uint32_t count_attempt(struct correlate *c, const struct attempt *a, cons
 		.copy.failed = ev->has_ret && ev->ret,
 	};
 
-	if (e->hook == RTX_HOOK_SYNACK || e->hook == RTX_HOOK_SYNACK_TP) {
+	if (attempt_is_synack(e)) {
 		fa.total_before = e->total_retrans;
 		fa.total_after = fa.total_before + transmitted;
 	} else {
@@ -185,12 +183,9 @@ static void note_missed(struct correlate *c, const struct attempt *a, const stru
 /* When this flow's records, or hooks, last missed something; 0: never. */
 static uint64_t lost_until(const struct correlate *c, const struct attempt *a)
 {
-	const struct rec_flow *f = &a->entry.flow;
-	struct rec_tuple t = { .sport = f->lport, .dport = f->rport };
+	struct rec_tuple t = attempt_tuple(&a->entry.flow);
 	uint64_t until = c->missed_until_ns, ns;
 
-	memcpy(t.saddr, f->laddr, sizeof(t.saddr));
-	memcpy(t.daddr, f->raddr, sizeof(t.daddr));
 	ns = c->lost_until_ns[RING_CONTROL][flow_bucket(a->sk) % REBPF_FLOW_BUCKETS];
 	until = ns > until ? ns : until;
 	ns = c->lost_until_ns[RING_DROPS][tuple_bucket(&t) % REBPF_FLOW_BUCKETS];

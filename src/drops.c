@@ -108,7 +108,7 @@ static void fill_stack(const struct drops *d, const struct rec_drop *r, struct e
 	}
 }
 
-static void fill(struct drops *d, const struct rec_drop *r, const struct place *place, struct ev_drop *ev)
+static void fill(struct drops *d, const struct rec_drop *r, uint32_t id, struct ev_drop *ev)
 {
 	struct rec_flow *f = &ev->c.flow;
 
@@ -119,9 +119,8 @@ static void fill(struct drops *d, const struct rec_drop *r, const struct place *
 	f->ip_version = r->t.ip_version;
 	f->netns = r->netns;
 	ev->c.task = r->task;
-	ev->place = place->text;
-	memcpy(ev->place.ifname, r->ifname, sizeof(ev->place.ifname));
-	ev->meaning = place->meaning;
+	places_fill(d->places, id, r->ifname, &ev->place);
+	ev->meaning = places_get(d->places, id)->meaning;
 	ev->synthetic = r->source != DROP_SOURCE_KFREE;
 	ev->protocol = r->t.protocol;
 	ev->tcp_flags = r->tcp_flags;
@@ -204,6 +203,6 @@ bool drops_take(struct drops *d, struct rec_drop *r, struct ev_drop *ev)
 		evidence_add(d->evidence, r, id, place->fate, judge_unsent(r, place));
 	if (is_drivers(place))
 		hostnet_note_drop(d->hostnet, r->netns, r->ifindex, r->h.ts_ns);
-	fill(d, r, place, ev);
+	fill(d, r, id, ev);
 	return true;
 }

@@ -131,6 +131,12 @@ const struct place *places_get(const struct places *p, uint32_t id)
 	return &p->entries[id < p->count ? id : 0].place;
 }
 
+void places_fill(const struct places *p, uint32_t id, const char *ifname, struct ev_drop_place *out)
+{
+	*out = places_get(p, id)->text;
+	memcpy(out->ifname, ifname, sizeof(out->ifname));
+}
+
 void places_renamed(struct places *p, uint64_t location)
 {
 	for (uint32_t id = 1; id < p->count; id++)

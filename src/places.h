@@ -29,6 +29,9 @@ uint32_t places_id(struct places *p, uint64_t location, uint32_t reason, enum dr
 /* Valid until the next places_id(). */
 const struct place *places_get(const struct places *p, uint32_t id);
 
+/* Describes a drop at this place and device; @ifname: REBPF_IFNAME_LEN bytes. */
+void places_fill(const struct places *p, uint32_t id, const char *ifname, struct ev_drop_place *out);
+
 /* A name was learned or learned anew: what was judged without it is judged again. */
 void places_renamed(struct places *p, uint64_t location);
 
