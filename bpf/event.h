@@ -411,6 +411,35 @@ struct rec_spurious {
 	__u8 zero[7];
 };
 
+/* ---- active opens ---- */
+
+/* rec_connect.bits */
+#define CONNECT_SYN_SENT 0x1 /* TCP sent the SYN, as ActiveOpens counts: tcp_sock.snd_nxt went beyond it */
+#define CONNECT_IN_CALL 0x2  /* it ended before connect() returned: connect() itself failed */
+#define CONNECT_DURING 0x4   /* rebpf saw it begin */
+
+/*
+ * CONNECT: an active open came to its end: established, or failed. The flow's local port may be 0 (none was chosen).
+ * @begin_ns: when connect() set the state to SYN_SENT, or was entered; 0: before rebpf.
+ * @syn_ns:   when TCP was about to send the first SYN; 0: none was sent, or before rebpf.
+ * @err:      errno, positive; 0: none (established, or closed by the application).
+ * @isn:      sequence number of the SYN.
+ */
+struct rec_connect {
+	struct rec_header h;
+	struct rec_flow flow;
+	struct rec_owner owner;
+	struct rec_owner task;
+	__u64 begin_ns;
+	__u64 syn_ns;
+	__u32 isn;
+	__u32 syn_retrans;
+	__u32 err;
+	__u8 state; /* that it came to: TCP_ESTABLISHED, TCP_CLOSE ... */
+	__u8 bits;  /* CONNECT_* */
+	__u16 zero;
+};
+
 /* ---- what user space finds out about the host ---- */
 
 /* Where a packet is once the device has it (rec_link.type). */
@@ -513,6 +542,7 @@ REC_ASSERT(sizeof(struct rec_spurious) == 24 + 80 + 24 + 16 + 8, "rec_spurious")
 REC_ASSERT(sizeof(struct rec_link) == 24 + 16 + 8 + 16, "rec_link");
 REC_ASSERT(sizeof(struct rec_addr) == 48, "rec_addr");
 REC_ASSERT(sizeof(struct rec_survey) == 48, "rec_survey");
+REC_ASSERT(sizeof(struct rec_connect) == 24 + 80 + 24 + 24 + 16 + 16, "rec_connect");
 REC_ASSERT(sizeof(struct rec_socket) == 24 + 24 + 8 + 24, "rec_socket");
 
 /* Losses are counted per bucket of flows, so that a flood on one does not darken the others. */

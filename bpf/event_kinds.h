@@ -31,7 +31,8 @@
 	X(LINK, rec_link, USER)                          \
 	X(ADDR, rec_addr, USER)                          \
 	X(SURVEY, rec_survey, USER)                      \
-	X(SOCKET, rec_socket, USER)
+	X(SOCKET, rec_socket, USER)                      \
+	X(CONNECT, rec_connect, CONTROL)
 
 /*
  * EVENT_KINDS(X): X(NAME, name as typed and printed, payload struct, printed by default).
@@ -40,6 +41,7 @@
 #define EVENT_KINDS(X)                                   \
 	X(RETRANSMIT, retransmit, ev_retransmit, 1)      \
 	X(DROP, drop, ev_drop, 1)                        \
+	X(CONNECT, connect, ev_connect, 0)               \
 	X(SPURIOUS, spurious, ev_spurious, 1)            \
 	X(STATS, stats, ev_stats, 1)
 

@@ -58,6 +58,10 @@ static void terminate_texts(union record *r)
 	case REC_SPURIOUS:
 		TERMINATE(r->rec_spurious.owner.comm);
 		break;
+	case REC_CONNECT:
+		TERMINATE(r->rec_connect.owner.comm);
+		TERMINATE(r->rec_connect.task.comm);
+		break;
 	case REC_LINK:
 		TERMINATE(r->rec_link.ifname);
 		break;

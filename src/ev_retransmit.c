@@ -111,34 +111,15 @@ static void passage_fields(const struct ev_retransmit *r, struct visitor *v)
 	}
 }
 
-static void cause_drop_fields(const struct ev_retransmit *r, struct visitor *v)
-{
-	const struct ev_cause_drop *d = &r->cause_drop;
-	bool has = d->place.known && (r->cause == RTX_CAUSE_LOCAL || r->cause == RTX_CAUSE_ACK_LOCAL);
-	bool elsewhere = d->netns && d->netns != r->c.flow.netns;
-	uint32_t range = r->end_seq - r->seq;
-
-	if (!field_object(v, FIELD("cause_drop", SHOW_ALWAYS), has))
-		return;
-	event_place_fields(&d->place, v, d->place.ifname[0]);
-	field_u64_if(v, FIELD_PART_IF(elsewhere, "netns", ",netns=", SHOW_VERBOSE), d->netns, d->netns);
-	field_u64_if(v, FIELD_PART("pid", ",pid=", SHOW_VERBOSE), d->pid, d->pid);
-	field_us_if(v, FIELD_PART("age_us", ",age=", SHOW_ALWAYS), true, d->age_us);
-	field_u64(v, FIELD_PART("seq", ",seq=", SHOW_VERBOSE), d->seq);
-	field_u64(v, FIELD_PART("end_seq", "-", SHOW_VERBOSE), d->end_seq);
-	field_share(v, FIELD_PART_IF(d->covered != range, "covered", ",covered=", SHOW_VERBOSE), d->covered, range);
-	field_bool(v, FIELD_PART_IF(d->nat, "nat", ",nat=", SHOW_NEVER), d->nat);
-	field_object_end(v);
-}
-
 static void cause_fields(const struct ev_retransmit *r, struct visitor *v)
 {
 	bool has_why = r->cause == RTX_CAUSE_UNKNOWN && r->cause_why != CAUSE_WHY_NONE;
 	const char *why = has_why ? cause_why_name(r->cause_why) : NULL;
+	bool dropped = r->cause == RTX_CAUSE_LOCAL || r->cause == RTX_CAUSE_ACK_LOCAL;
 
 	field_name(v, FIELD("cause", SHOW_ALWAYS), rtx_cause_name(r->cause), cause_tone(r->cause));
 	field_name(v, FIELD_NOTE("cause_why", SHOW_ALWAYS), why, TONE_NONE);
-	cause_drop_fields(r, v);
+	event_cause_drop_fields(&r->cause_drop, dropped && r->cause_drop.place.known, r->c.flow.netns, r->end_seq - r->seq, v);
 }
 
 static void socket_fields(const struct ev_retransmit *r, struct visitor *v)

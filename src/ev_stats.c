@@ -45,6 +45,16 @@ static void drop_fields(const struct ev_stats *s, struct visitor *v)
 #undef X
 }
 
+static void connect_fields(const struct ev_stats *s, struct visitor *v)
+{
+#define X(NAME, name) field_u64(v, FIELD(#name, SHOW_VERBOSE), s->connects_by_result[CONNECT_##NAME]);
+	if (field_object(v, FIELD_AS("connects_by_result", "Connects by result", SHOW_VERBOSE), true)) {
+		CONNECT_RESULTS(X)
+		field_object_end(v);
+	}
+#undef X
+}
+
 static void counter_fields(const struct ev_stats *s, struct visitor *v)
 {
 	field_us_if(v, FIELD_AS("duration_us", "Duration (s)", SHOW_ALWAYS), true, s->duration_ns / 1000);
@@ -55,6 +65,8 @@ static void counter_fields(const struct ev_stats *s, struct visitor *v)
 	field_u64(v, FIELD_AS("spurious", "Spurious retransmissions", SHOW_VERBOSE), s->spurious);
 	field_u64(v, FIELD_AS("drops", "Drops seen", SHOW_ALWAYS), s->drops);
 	drop_fields(s, v);
+	field_u64(v, FIELD_AS("connects", "Connects seen", SHOW_VERBOSE), s->connects);
+	connect_fields(s, v);
 	field_u64(v, FIELD_AS("printed", "Events printed", SHOW_ALWAYS), s->printed);
 	field_u64(v, FIELD_AS("records", "Records read", SHOW_ALWAYS), s->records);
 	if (field_object(v, FIELD_AS("lost", "Records lost", SHOW_ALWAYS), true)) {

@@ -67,6 +67,24 @@ void event_place_fields(const struct ev_drop_place *p, struct visitor *v, bool s
 			sizeof(p->ifname));
 }
 
+void event_cause_drop_fields(const struct ev_cause_drop *d, bool known, uint32_t own_netns, uint32_t range,
+			     struct visitor *v)
+{
+	bool elsewhere = d->netns && d->netns != own_netns;
+
+	if (!field_object(v, FIELD("cause_drop", SHOW_ALWAYS), known))
+		return;
+	event_place_fields(&d->place, v, d->place.ifname[0]);
+	field_u64_if(v, FIELD_PART_IF(elsewhere, "netns", ",netns=", SHOW_VERBOSE), d->netns, d->netns);
+	field_u64_if(v, FIELD_PART("pid", ",pid=", SHOW_VERBOSE), d->pid, d->pid);
+	field_us_if(v, FIELD_PART("age_us", ",age=", SHOW_ALWAYS), true, d->age_us);
+	field_u64(v, FIELD_PART("seq", ",seq=", SHOW_VERBOSE), d->seq);
+	field_u64(v, FIELD_PART("end_seq", "-", SHOW_VERBOSE), d->end_seq);
+	field_share(v, FIELD_PART_IF(d->covered != range, "covered", ",covered=", SHOW_VERBOSE), d->covered, range);
+	field_bool(v, FIELD_PART_IF(d->nat, "nat", ",nat=", SHOW_NEVER), d->nat);
+	field_object_end(v);
+}
+
 /* A space at least, and on to where the column begins. */
 static void next_column(struct strbuf *out, size_t start, enum head_column column)
 {
@@ -159,6 +177,9 @@ static const char *const cause_whys[CAUSE_WHY_COUNT] = { CAUSE_WHYS(X) };
 #define X(NAME, name) [DROP_CLASS_##NAME] = #name,
 static const char *const drop_classes[DROP_CLASS_COUNT] = { DROP_CLASSES(X) };
 #undef X
+#define X(NAME, name) [CONNECT_##NAME] = #name,
+static const char *const connect_results[CONNECT_RESULT_COUNT] = { CONNECT_RESULTS(X) };
+#undef X
 static const char *const spurious_evidences[SPURIOUS_COUNT] = { "none", "dsack", "frto", "timestamp" };
 
 const char *rtx_type_name(enum rtx_type t)
@@ -184,6 +205,11 @@ const char *cause_why_name(enum cause_why w)
 const char *drop_class_name(enum drop_class c)
 {
 	return list_word(drop_classes, ARRAY_SIZE(drop_classes), c);
+}
+
+const char *connect_result_name(enum connect_result r)
+{
+	return (unsigned int)r < ARRAY_SIZE(connect_results) ? connect_results[r] : NULL;
 }
 
 const char *spurious_evidence_name(enum spurious_evidence e)

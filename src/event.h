@@ -188,6 +188,32 @@ struct ev_drop {
 	struct ev_code stack[REBPF_STACK_DEPTH];
 };
 
+/* How an active open ended. FAILED: this host could not begin it (no free port, a firewall on the way out, ...). */
+#define CONNECT_RESULTS(X)                                                                              \
+	X(ESTABLISHED, established) X(REFUSED, refused) X(TIMEOUT, timeout) X(UNREACHABLE, unreachable) \
+	X(ABORTED, aborted) X(FAILED, failed)
+enum connect_result {
+#define X(NAME, name) CONNECT_##NAME,
+	CONNECT_RESULTS(X)
+#undef X
+	CONNECT_RESULT_COUNT
+};
+
+/*
+ * An active open. Its time is that of its end.
+ * @duration_us: from the SYN (without one: from connect()) to the end, if has_duration; established, that is SYN to SYN-ACK.
+ */
+struct ev_connect {
+	struct ev_common c;
+	enum connect_result result;
+	uint32_t err; /* errno, 0: none */
+	bool syn_sent;
+	uint32_t syn_retrans;
+	bool has_duration;
+	uint64_t duration_us;
+	struct ev_cause_drop cause_drop; /* place.known: the last drop of a SYN or of its answer on this host */
+};
+
 /* An earlier retransmission was not needed. */
 struct ev_spurious {
 	struct ev_common c;
@@ -219,6 +245,8 @@ struct ev_stats {
 	uint64_t drops;       /* DROP records read, before filters */
 	uint64_t drops_by_class[DROP_CLASS_COUNT];
 	uint64_t spurious;
+	uint64_t connects; /* active opens that ended, before filters */
+	uint64_t connects_by_result[CONNECT_RESULT_COUNT];
 };
 
 struct event {
@@ -264,6 +292,12 @@ EVENT_KINDS(X)
 
 /* The members of an object that has begun: reason, class, location, ifname. Text has the last if @show_ifname, else with -v. */
 void event_place_fields(const struct ev_drop_place *p, struct visitor *v, bool show_ifname);
+/*
+ * The object "cause_drop": the drop that explains the event, null unless @known. @own_netns: left out of the text if it was
+ * there. @range: bytes of what was lost, of which so much is covered.
+ */
+void event_cause_drop_fields(const struct ev_cause_drop *d, bool known, uint32_t own_netns, uint32_t range,
+			     struct visitor *v);
 /* Where it was freed, for field_location(); it lives as long as @p. */
 struct field_location event_place_location(const struct ev_drop_place *p);
 /* The fields that begin every event: time, event. */
@@ -302,6 +336,8 @@ const char *rtx_outcome_name(enum rtx_outcome o);
 const char *rtx_cause_name(enum rtx_cause c);
 const char *cause_why_name(enum cause_why w);
 const char *drop_class_name(enum drop_class c);
+/* "established" ... */
+const char *connect_result_name(enum connect_result r);
 /* "dsack", "frto", "timestamp"; "none" outside the list. */
 const char *spurious_evidence_name(enum spurious_evidence e);
 /* "TC_ACT_OK" ..., NULL for TC_VERDICT_UNKNOWN. */

@@ -144,6 +144,16 @@ static bool filter_drop(const struct options *o, const struct event *e)
 	       (!o->ifname_count || ifname_listed(o, d->place.ifname)) && common_wanted(o, &d->c);
 }
 
+static bool filter_connect(const struct options *o, const struct event *e)
+{
+	const struct ev_connect *c = &e->connect;
+	bool slow = c->has_duration && c->duration_us * 1000 >= o->min_latency_ns;
+
+	return (!o->min_latency_ns || slow) && !o->ifname_count &&
+	       (!o->reason_count || (c->cause_drop.place.known && reason_listed(o, &c->cause_drop.place))) &&
+	       common_wanted(o, &c->c);
+}
+
 static bool filter_spurious(const struct options *o, const struct event *e)
 {
 	return !o->types && !o->causes && !o->reason_count && !o->ifname_count &&

@@ -302,6 +302,11 @@ const struct option_row option_table[] = {
 		.type = &type_bits, .group = GROUP_FILTER, .name = "class", .value = "LIST",
 		.help = "of drops", .names = &choose_class, .initial = CLASSES_DEFAULT, FIELD(classes),
 	},
+	[OPTION_MIN_LATENCY] = {
+		.type = &type_duration, .group = GROUP_FILTER, .name = "min-latency", .value = "TIME",
+		.help = "connects that took so long, as 1.5s, 20ms", FIELD(min_latency_ns),
+		.expected = "seconds or a time such as 1.5s, 20ms or 250us, above 0 and up to 87600h",
+	},
 	[OPTION_ALL_PROTOCOLS] = {
 		.type = &type_flag, .group = GROUP_FILTER, .name = "all-protocols",
 		.help = "drops of other than TCP, too", FIELD(all_protocols),

@@ -236,6 +236,8 @@ static void settle_events(struct options *o)
 	o->events_given = o->events & ~OPTION_ALL_BIT;
 	if (!o->events && of_retransmissions)
 		o->events = 1u << EV_RETRANSMIT;
+	else if (!o->events && o->min_latency_ns)
+		o->events = 1u << EV_CONNECT;
 	else if (!o->events)
 		o->events = option_table[OPTION_EVENTS].initial;
 	if (o->events & OPTION_ALL_BIT)

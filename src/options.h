@@ -20,7 +20,7 @@ enum color_mode { COLOR_AUTO, COLOR_ALWAYS, COLOR_NEVER };
 struct options {
 	/*
 	 * Bit per enum event_kind. EV_STATS is always among them, EV_SPURIOUS with EV_RETRANSMIT. --type and --cause
-	 * ask for retransmissions only, unless there is an -e.
+	 * ask for retransmissions only, --min-latency for connects, unless there is an -e.
 	 */
 	uint32_t events;
 	bool events_given; /* -e named at least one kind ("all" names none) */
@@ -45,6 +45,7 @@ struct options {
 	uint32_t causes;    /* bit per enum rtx_cause, 0: all */
 	uint32_t classes;   /* bit per enum drop_class; all if there is a --reason but no --class */
 	bool all_protocols;
+	uint64_t min_latency_ns; /* of connects, 0: any */
 	unsigned int reason_count;
 	char reason[OPTIONS_MAX_LIST][REBPF_REASON_LEN];
 

@@ -60,6 +60,7 @@ static const struct {
 	uint64_t ns;
 } duration_units[] = {
 	{.suffix = "", .ns = NSEC_PER_SEC},
+	{.suffix = "us", .ns = 1000},
 	{.suffix = "ms", .ns = NSEC_PER_MSEC},
 	{.suffix = "s", .ns = NSEC_PER_SEC},
 	{.suffix = "m", .ns = 60 * NSEC_PER_SEC},
