@@ -179,7 +179,7 @@ static const struct candidate candidates[] = {
 	{
 		.role = ROLE_SYN,
 		.name = "state",
-		.needs = { END },
+		.needs = { FEATURE_TP_SET_STATE, END },
 		.unseen = "the SYN of a deferred fast open: its clock starts at connect()",
 	},
 	{
