@@ -20,7 +20,8 @@ BPF_CFLAGS := -g -O2 -target bpf -D__TARGET_ARCH_$(ARCH) -Wall -Wextra -Werror -
 	 -Ivmlinux/$(ARCH) -Ibpf
 LIBS := -lbpf -lelf -lz -levent_core
 
-BPF_SRC := $(wildcard bpf/*.bpf.c)
+# What defines the maps comes first: libbpf 1.1's linker gives the others' a wrong offset if they are declared before.
+BPF_SRC := bpf/core.bpf.c $(filter-out bpf/core.bpf.c,$(wildcard bpf/*.bpf.c))
 BPF_OBJ := $(BPF_SRC:bpf/%.bpf.c=$(B)/bpf/%.bpf.o)
 SRC := $(wildcard src/*.c)
 OBJ := $(SRC:src/%.c=$(B)/%.o)

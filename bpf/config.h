@@ -17,6 +17,7 @@
 #define REBPF_MAX_SLOTS 8192
 #define REBPF_MAX_OWNERS 65536
 #define REBPF_MAX_BORN 65536
+#define REBPF_MAX_CONNECTING 65536
 #define REBPF_MAX_RETRANSMITTERS 8192
 #define REBPF_SPURIOUS_NS 60000000000ULL /* so long after its last retransmission a socket is watched for signs that it was not needed */
 #define REBPF_HEARTBEAT_NS 5000000000ULL /* a classifier does nothing once user space is silent for so long */
@@ -57,7 +58,9 @@ struct config {
 	__u8 all_protocols;   /* records of drops of other protocols than TCP, too */
 	__u8 nat_possible;    /* a packet may carry translated addresses: without connection tracking any may be wanted */
 	__u8 note_retransmitters; /* something looks for needless retransmissions (spurious.bpf.c) */
-	__u8 zero[6];
+	__u8 connects;        /* active opens are followed */
+	__u8 connect_returns; /* a hook sees what connect() returns */
+	__u8 zero[4];
 	__u32 tick_us;       /* of a jiffy */
 	__u32 addr_rules;
 	__u32 port_rules;

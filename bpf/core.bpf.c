@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 /* The maps, the frozen configuration, the shared words, the licence. */
 #include "rebpf.bpf.h"
+#include "call.bpf.h"
 
 const volatile struct config cfg = {};
 struct shared shared = {};
@@ -12,5 +13,7 @@ struct map_slots slots SEC(".maps");
 struct map_owners owners SEC(".maps");
 struct map_born born SEC(".maps");
 struct map_retransmitters retransmitters SEC(".maps");
+struct map_connecting connecting SEC(".maps");
+struct map_calls calls SEC(".maps");
 
 char LICENSE[] SEC("license") = "Dual MIT/GPL";

@@ -416,11 +416,10 @@ struct rec_spurious {
 /* rec_connect.bits */
 #define CONNECT_SYN_SENT 0x1 /* TCP sent the SYN, as ActiveOpens counts: tcp_sock.snd_nxt went beyond it */
 #define CONNECT_IN_CALL 0x2  /* it ended before connect() returned: connect() itself failed */
-#define CONNECT_DURING 0x4   /* rebpf saw it begin */
 
 /*
  * CONNECT: an active open came to its end: established, or failed. The flow's local port may be 0 (none was chosen).
- * @begin_ns: when connect() set the state to SYN_SENT, or was entered; 0: before rebpf.
+ * @begin_ns: when connect() set the state to SYN_SENT; 0: before rebpf, or it never did.
  * @syn_ns:   when TCP was about to send the first SYN; 0: none was sent, or before rebpf.
  * @err:      errno, positive; 0: none (established, or closed by the application).
  * @isn:      sequence number of the SYN.

@@ -8,6 +8,7 @@
  * handshake would make a socket (tcp_v4_syn_recv_sock).
  */
 #include "rebpf.bpf.h"
+#include "call.bpf.h"
 #include "packet.bpf.h"
 
 #define ETIMEDOUT 110
@@ -190,47 +191,8 @@ int rebpf_ack6_out(__u64 *ctx)
 
 /*
  * The last two have a seventh argument in newer kernels, also of the older series; trampolines on x86 take so many since
- * 6.6 (473e3150e30a). A return probe sees no arguments: the stack pointer names the call, see retransmit.bpf.c.
+ * 6.6 (473e3150e30a).
  */
-struct listen_call {
-	__u64 sk;
-	__u64 skb;
-};
-
-struct {
-	__uint(type, BPF_MAP_TYPE_LRU_HASH);
-	__uint(max_entries, 1024);
-	__type(key, __u64);
-	__type(value, struct listen_call);
-} listen_calls SEC(".maps");
-
-#if defined(__TARGET_ARCH_x86)
-#define LISTEN_CALL_AT_RETURN(ctx) (PT_REGS_SP(ctx) - 8)
-#else
-#define LISTEN_CALL_AT_RETURN(ctx) PT_REGS_SP(ctx)
-#endif
-
-static __always_inline int call_enter(struct pt_regs *ctx, __u64 sk, __u64 skb)
-{
-	struct listen_call c = { .sk = sk, .skb = skb };
-	__u64 key = PT_REGS_SP(ctx);
-
-	bpf_map_update_elem(&listen_calls, &key, &c, BPF_ANY);
-	return 0;
-}
-
-static __always_inline bool call_leave(struct pt_regs *ctx, struct listen_call *c)
-{
-	__u64 key = LISTEN_CALL_AT_RETURN(ctx);
-	struct listen_call *known = bpf_map_lookup_elem(&listen_calls, &key);
-
-	if (!known)
-		return false;
-	*c = *known;
-	bpf_map_delete_elem(&listen_calls, &key);
-	return true;
-}
-
 SEC("?kprobe/security_inet_conn_request")
 int rebpf_syn_kpass(struct pt_regs *ctx)
 {
@@ -252,9 +214,9 @@ int rebpf_syn_kin(struct pt_regs *ctx)
 SEC("?kretprobe/tcp_conn_request")
 int rebpf_syn_kout(struct pt_regs *ctx)
 {
-	struct listen_call c;
+	struct call c;
 
-	return call_leave(ctx, &c) ? syn_leave((void *)c.sk, (void *)c.skb) : 0;
+	return call_leave(ctx, &c) ? syn_leave((void *)c.sk, (void *)c.arg) : 0;
 }
 
 SEC("?kprobe/tcp_v4_syn_recv_sock")
@@ -266,9 +228,9 @@ int rebpf_ack4_kin(struct pt_regs *ctx)
 SEC("?kretprobe/tcp_v4_syn_recv_sock")
 int rebpf_ack4_kout(struct pt_regs *ctx)
 {
-	struct listen_call c;
+	struct call c;
 
-	return call_leave(ctx, &c) ? ack_leave((void *)c.sk, (void *)c.skb, false) : 0;
+	return call_leave(ctx, &c) ? ack_leave((void *)c.sk, (void *)c.arg, false) : 0;
 }
 
 SEC("?kprobe/tcp_v6_syn_recv_sock")
@@ -280,9 +242,9 @@ int rebpf_ack6_kin(struct pt_regs *ctx)
 SEC("?kretprobe/tcp_v6_syn_recv_sock")
 int rebpf_ack6_kout(struct pt_regs *ctx)
 {
-	struct listen_call c;
+	struct call c;
 
-	return call_leave(ctx, &c) ? ack_leave((void *)c.sk, (void *)c.skb, true) : 0;
+	return call_leave(ctx, &c) ? ack_leave((void *)c.sk, (void *)c.arg, true) : 0;
 }
 
 /* ---- listen queues, without trampolines: what the kernel is about to decide, from what it decides by ---- */

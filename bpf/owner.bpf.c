@@ -7,18 +7,15 @@
 #include "rebpf.bpf.h"
 #include "spurious.bpf.h"
 
-#define PF_KTHREAD 0x00200000 /* include/linux/sched.h */
-
 /* Notes the current process as the owner of @sk, if it is not noted already. Kernel threads own nothing. */
 static __always_inline void owner_touch(struct sock *sk)
 {
-	struct task_struct *task = (void *)bpf_get_current_task();
 	__u32 tgid = bpf_get_current_pid_tgid() >> 32;
 	__u64 key = (__u64)sk;
 	struct rec_owner *known = bpf_map_lookup_elem(&owners, &key);
 	struct rec_owner o;
 
-	if (!tgid || (known && known->tgid == tgid) || (BPF_CORE_READ(task, flags) & PF_KTHREAD))
+	if (!tgid || (known && known->tgid == tgid) || task_is_kernel_thread())
 		return;
 	owner_from_current(&o);
 	bpf_map_update_elem(&owners, &key, &o, BPF_ANY);
@@ -84,6 +81,8 @@ int rebpf_forget(__u64 *ctx)
 	spurious_end((void *)ctx[0]);
 	bpf_map_delete_elem(&owners, &key);
 	bpf_map_delete_elem(&born, &key);
+	if (cfg.connects)
+		bpf_map_delete_elem(&connecting, &key);
 	slot_close(key);
 	return 0;
 }

@@ -88,6 +88,23 @@ struct map_retransmitters {
 	__type(value, struct retransmitter);
 };
 
+/* An active open that has not ended yet. */
+struct connecting {
+	__u64 begin_ns;
+	__u64 syn_ns;  /* when TCP came to sending it, 0: not yet, or no hook sees it */
+	__u32 snd_nxt; /* from before: of an earlier connection of this socket */
+	__u8 failed;   /* within connect(), whose return is awaited */
+	__u8 zero[3];
+	struct rec_owner owner;
+};
+
+struct map_connecting {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, REBPF_MAX_CONNECTING);
+	__type(key, __u64); /* address of the socket */
+	__type(value, struct connecting);
+};
+
 struct map_drop_counts {
 	__uint(type, BPF_MAP_TYPE_PERCPU_HASH);
 	__uint(max_entries, REBPF_MAX_PLACES);
@@ -102,6 +119,7 @@ extern struct map_slots slots SEC(".maps");
 extern struct map_owners owners SEC(".maps");
 extern struct map_born born SEC(".maps");
 extern struct map_retransmitters retransmitters SEC(".maps");
+extern struct map_connecting connecting SEC(".maps");
 
 /* ---- emission ---- */
 
@@ -306,6 +324,15 @@ static __always_inline __u64 born_read(__u64 sk)
 	__u64 *known = bpf_map_lookup_elem(&born, &sk);
 
 	return known ? *known : 0;
+}
+
+#define PF_KTHREAD 0x00200000 /* include/linux/sched.h */
+
+static __always_inline bool task_is_kernel_thread(void)
+{
+	struct task_struct *task = (void *)bpf_get_current_task();
+
+	return BPF_CORE_READ(task, flags) & PF_KTHREAD;
 }
 
 static __always_inline void owner_from_current(struct rec_owner *o)

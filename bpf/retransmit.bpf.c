@@ -6,6 +6,7 @@
  *   without:  [TC QUEUED DROP]* (recognised by themselves) ENTRY|LATE EXIT at the tracepoint or sockops
  */
 #include "rebpf.bpf.h"
+#include "call.bpf.h"
 #include "spurious.bpf.h"
 
 /* ---- reading ---- */
@@ -228,49 +229,21 @@ int tcp_retrans_dout(__u64 *ctx)
 	return attempt_leave((void *)ctx[0], (void *)ctx[1], RTX_HOOK_DIRECT, (int)ctx[3]);
 }
 
-/*
- * A kretprobe sees no arguments. Entry and return of one call share its stack frame, which no other call uses
- * meanwhile, whatever interrupts it: so the stack pointer names the call.
- */
-struct call {
-	__u64 sk;
-	__u64 skb;
-};
-
-struct {
-	__uint(type, BPF_MAP_TYPE_LRU_HASH);
-	__uint(max_entries, 1024);
-	__type(key, __u64);
-	__type(value, struct call);
-} calls SEC(".maps");
-
-/* The return pops the return address on x86; elsewhere the stack pointer is the same again. */
-#if defined(__TARGET_ARCH_x86)
-#define CALL_KEY_AT_RETURN(ctx) (PT_REGS_SP(ctx) - 8)
-#else
-#define CALL_KEY_AT_RETURN(ctx) PT_REGS_SP(ctx)
-#endif
-
 static __always_inline int attempt_enter_kprobe(struct pt_regs *ctx, enum rtx_hook hook)
 {
-	struct call c = { .sk = PT_REGS_PARM1(ctx), .skb = PT_REGS_PARM2(ctx) };
-	__u64 key = PT_REGS_SP(ctx);
+	__u64 sk = PT_REGS_PARM1(ctx), skb = PT_REGS_PARM2(ctx);
 
-	bpf_map_update_elem(&calls, &key, &c, BPF_ANY);
-	return attempt_enter((void *)c.sk, (void *)c.skb, hook);
+	call_enter(ctx, sk, skb);
+	return attempt_enter((void *)sk, (void *)skb, hook);
 }
 
 static __always_inline int attempt_leave_kprobe(struct pt_regs *ctx, enum rtx_hook hook)
 {
-	__u64 key = CALL_KEY_AT_RETURN(ctx);
-	struct call *known = bpf_map_lookup_elem(&calls, &key);
 	struct call c;
 
-	if (!known)
+	if (!call_leave(ctx, &c))
 		return 0;
-	c = *known;
-	bpf_map_delete_elem(&calls, &key);
-	return attempt_leave((void *)c.sk, (void *)c.skb, hook, (int)PT_REGS_RC(ctx));
+	return attempt_leave((void *)c.sk, (void *)c.arg, hook, (int)PT_REGS_RC(ctx));
 }
 
 SEC("?kprobe/tcp_retransmit_skb")

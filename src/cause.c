@@ -5,7 +5,6 @@
 
 #include "util.h"
 
-
 #define PACING_NS NSEC_PER_SEC /* no segment is put off for longer */
 #define STATE_SYN_SENT 2 /* include/net/tcp_states.h */
 

@@ -7,6 +7,7 @@
 #include "attempt.h"
 #include "cause.h"
 #include "classify.h"
+#include "connects.h"
 #include "drops.h"
 #include "evidence.h"
 #include "flows.h"
@@ -43,6 +44,7 @@ struct correlate {
 	struct evidence *evidence;
 	struct hostnet *hostnet;
 	struct drops *drops;
+	struct connects *connects;
 	uint32_t host_flags;
 	uint64_t armed_ns;
 	bool has_reasons;
@@ -436,6 +438,16 @@ static void release_finished(struct correlate *c, uint64_t until_ns)
 	}
 }
 
+static void on_connect(void *ctx, uint64_t ended_ns, const struct ev_connect *ev)
+{
+	struct correlate *c = ctx;
+	struct event event = { .kind = EV_CONNECT, .mono_ns = ended_ns, .wall_ns = ended_ns + c->clock_offset, .connect = *ev };
+
+	c->stats.connects++;
+	c->stats.connects_by_result[ev->result]++;
+	c->fn(c->ctx, &event);
+}
+
 static void take_tick(struct correlate *c, const struct rec_tick *t)
 {
 	struct open *oldest;
@@ -453,6 +465,7 @@ static void take_tick(struct correlate *c, const struct rec_tick *t)
 	if (!c->first_ns)
 		c->first_ns = t->h.ts_ns;
 	release_finished(c, t->h.ts_ns);
+	connects_release(c->connects, t->h.ts_ns);
 	while ((oldest = openset_oldest(c->open)) && t->h.ts_ns > oldest->a.begin_ns &&
 	       t->h.ts_ns - oldest->a.begin_ns > OPEN_MAX_NS)
 		abandon(c, oldest);
@@ -548,6 +561,9 @@ void correlate_record(struct correlate *c, const union record *r)
 	case REC_SOCKET:
 		drops_learn_socket(c->drops, &r->rec_socket);
 		break;
+	case REC_CONNECT:
+		c->stats.incomplete += !connects_take(c->connects, &r->rec_connect, c->host_flags & HOST_NAT_POSSIBLE);
+		break;
 	case REC_SPURIOUS:
 		take_spurious(c, &r->rec_spurious);
 		break;
@@ -572,6 +588,7 @@ void correlate_record(struct correlate *c, const union record *r)
 void correlate_finish(struct correlate *c)
 {
 	release_finished(c, UINT64_MAX);
+	connects_release(c->connects, UINT64_MAX);
 	while (openset_oldest(c->open))
 		abandon(c, openset_oldest(c->open));
 }
@@ -620,7 +637,8 @@ struct correlate *correlate_new(unsigned int max_open, unsigned int max_flows, c
 	c->hostnet = hostnet_new();
 	c->places = c->names ? places_new(c->names) : NULL;
 	c->drops = drops_new(c->places, c->evidence, c->hostnet, c->names);
-	if (!c->flows || !c->open || !c->places || !c->evidence || !c->hostnet || !c->drops) {
+	c->connects = connects_new(c->places, c->evidence, on_connect, c);
+	if (!c->connects || !c->flows || !c->open || !c->places || !c->evidence || !c->hostnet || !c->drops) {
 		correlate_free(c);
 		return NULL;
 	}
@@ -631,6 +649,7 @@ void correlate_free(struct correlate *c)
 {
 	if (!c)
 		return;
+	connects_free(c->connects);
 	drops_free(c->drops);
 	hostnet_free(c->hostnet);
 	evidence_free(c->evidence);

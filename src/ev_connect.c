@@ -37,7 +37,7 @@ static void connect_fields(const struct event *e, struct visitor *v)
 		    c->has_duration, c->duration_us);
 	field_bool(v, FIELD_IF(!c->syn_sent, "syn_sent", SHOW_NEVER), c->syn_sent);
 	field_u64(v, FIELD_IF(c->syn_retrans, "syn_retrans", SHOW_VERBOSE), c->syn_retrans);
-	event_cause_drop_fields(&c->cause_drop, c->cause_drop.place.known, c->c.flow.netns, 1, v);
+	event_cause_drop_fields(&c->cause_drop, c->cause_drop.place.known, !established || c->syn_retrans, c->c.flow.netns, 1, v);
 }
 
 static void connect_head(const struct event *e, struct strbuf *out, bool utc)

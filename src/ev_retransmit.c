@@ -119,7 +119,8 @@ static void cause_fields(const struct ev_retransmit *r, struct visitor *v)
 
 	field_name(v, FIELD("cause", SHOW_ALWAYS), rtx_cause_name(r->cause), cause_tone(r->cause));
 	field_name(v, FIELD_NOTE("cause_why", SHOW_ALWAYS), why, TONE_NONE);
-	event_cause_drop_fields(&r->cause_drop, dropped && r->cause_drop.place.known, r->c.flow.netns, r->end_seq - r->seq, v);
+	event_cause_drop_fields(&r->cause_drop, dropped && r->cause_drop.place.known, true, r->c.flow.netns,
+				r->end_seq - r->seq, v);
 }
 
 static void socket_fields(const struct ev_retransmit *r, struct visitor *v)

@@ -67,12 +67,12 @@ void event_place_fields(const struct ev_drop_place *p, struct visitor *v, bool s
 			sizeof(p->ifname));
 }
 
-void event_cause_drop_fields(const struct ev_cause_drop *d, bool known, uint32_t own_netns, uint32_t range,
-			     struct visitor *v)
+void event_cause_drop_fields(const struct ev_cause_drop *d, bool known, bool show_null, uint32_t own_netns,
+			     uint32_t range, struct visitor *v)
 {
 	bool elsewhere = d->netns && d->netns != own_netns;
 
-	if (!field_object(v, FIELD("cause_drop", SHOW_ALWAYS), known))
+	if (!field_object(v, FIELD_IF(known || show_null, "cause_drop", SHOW_NEVER), known))
 		return;
 	event_place_fields(&d->place, v, d->place.ifname[0]);
 	field_u64_if(v, FIELD_PART_IF(elsewhere, "netns", ",netns=", SHOW_VERBOSE), d->netns, d->netns);

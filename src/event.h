@@ -293,10 +293,10 @@ EVENT_KINDS(X)
 /* The members of an object that has begun: reason, class, location, ifname. Text has the last if @show_ifname, else with -v. */
 void event_place_fields(const struct ev_drop_place *p, struct visitor *v, bool show_ifname);
 /*
- * The object "cause_drop": the drop that explains the event, null unless @known. @own_netns: left out of the text if it was
- * there. @range: bytes of what was lost, of which so much is covered.
+ * The object "cause_drop": the drop that explains the event, null unless @known, in text only if @show_null. @own_netns: left
+ * out of the text if it was there. @range: bytes of what was lost, of which so much is covered.
  */
-void event_cause_drop_fields(const struct ev_cause_drop *d, bool known, uint32_t own_netns, uint32_t range,
+void event_cause_drop_fields(const struct ev_cause_drop *d, bool known, bool show_null, uint32_t own_netns, uint32_t range,
 			     struct visitor *v);
 /* Where it was freed, for field_location(); it lives as long as @p. */
 struct field_location event_place_location(const struct ev_drop_place *p);

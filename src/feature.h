@@ -21,6 +21,7 @@
 	X(FN_RTX_SYNACK, "tcp_rtx_synack is not a traceable function of this kernel")                  \
 	X(FN_LISTEN, "tcp_conn_request or what it calls is not traceable on this kernel")    \
 	X(FN_LISTEN_ARGS, "tcp_v4_syn_recv_sock has more arguments than its trampolines take (Linux 6.6)") \
+	X(FN_CONNECT, "tcp_connect, tcp_v4_connect and tcp_v6_connect are not all traceable on this kernel")  \
 	X(FN_SACKTAG, "tcp_sacktag_write_queue is not a traceable function of this kernel")            \
 	X(FN_UNDO, "tcp_undo_cwnd_reduction is not a traceable function of this kernel")               \
 	X(TP_RETRANSMIT, "no tracepoint tcp:tcp_retransmit_skb")                                       \

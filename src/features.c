@@ -149,6 +149,9 @@ static void read_btf(struct features *f, const struct btf *btf)
 				    function_params(btf, "tcp_create_openreq_child") == 3 &&
 				    function_params(btf, "tcp_v4_syn_recv_sock") >= 6 &&
 				    function_params(btf, "tcp_v6_syn_recv_sock") >= 6;
+	f->has[FEATURE_FN_CONNECT] = function_params(btf, "tcp_connect") == 1 &&
+				     function_params(btf, "tcp_v4_connect") == 3 &&
+				     function_params(btf, "tcp_v6_connect") == 3;
 	f->has[FEATURE_FN_SACKTAG] = function_params(btf, "tcp_sacktag_write_queue") == 4;
 	f->has[FEATURE_FN_UNDO] = function_params(btf, "tcp_undo_cwnd_reduction") == 2;
 	f->has[FEATURE_TP_RETRANSMIT] = tracepoint_args(btf, "tcp_retransmit_skb") >= 2;

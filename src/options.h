@@ -74,6 +74,9 @@ struct options {
 	const char *btf_path;
 };
 
+/* Do the options ask for events of this kind, to be shown or counted? */
+bool options_wants(const struct options *o, enum event_kind kind);
+
 enum options_result { OPTIONS_RUN, OPTIONS_EXIT_OK, OPTIONS_EXIT_USAGE };
 
 /*

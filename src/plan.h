@@ -21,6 +21,9 @@
 	X(RETRIES, retries, "connections given up")                                       \
 	X(DSACK, dsack, "DSACK: retransmissions that arrived twice")                      \
 	X(UNDO, undo, "time-outs and recoveries that turned out unnecessary")             \
+	X(OPEN, open, "latency and outcome of active opens")                              \
+	X(SYN, syn, "when the SYN of an active open was sent")                            \
+	X(NOROUTE, noroute, "connects that fail before a SYN")                            \
 	X(CONNECT, connect, "owner of a connecting or listening socket")                  \
 	X(ACCEPT, accept, "owner of an accepted socket")                                  \
 	X(RECEIVE, receive, "owner of a receiving socket")                                \

@@ -14,7 +14,7 @@
 
 #include "log.h"
 
-#define MAX_LINKS 32
+#define MAX_LINKS 48
 
 struct probes {
 	struct rebpf *skel;
@@ -47,11 +47,19 @@ static void configure(struct config *cfg, const struct plan *plan, const struct 
 	cfg->ip_version = o->ip_version;
 	cfg->heartbeat = has_role(plan, ROLE_TC, "clsact");
 	cfg->note_retransmitters = has_role(plan, ROLE_DSACK, NULL) || has_role(plan, ROLE_UNDO, NULL);
+	cfg->connects = options_wants(o, EV_CONNECT) && has_role(plan, ROLE_OPEN, NULL);
+	cfg->connect_returns = cfg->connects && (has_role(plan, ROLE_NOROUTE, "fexit") || has_role(plan, ROLE_NOROUTE, "kprobe"));
 	cfg->tick_us = 1000000 / f->hz;
 	cfg->addr_rules = o->addr_count;
 	cfg->port_rules = o->port_count;
 	memcpy(cfg->addr, o->addr, sizeof(cfg->addr));
 	memcpy(cfg->port, o->port, sizeof(cfg->port));
+}
+
+/* Roles that serve one kind of event only. */
+static bool is_role_wanted(enum role r, const struct options *o)
+{
+	return (r != ROLE_OPEN && r != ROLE_SYN && r != ROLE_NOROUTE) || options_wants(o, EV_CONNECT);
 }
 
 /* Opens the object with exactly the plan's programs turned on. */
@@ -67,7 +75,7 @@ static int open_planned(struct rebpf **out, const struct plan *plan, const struc
 	for (int r = 0; r < ROLE_COUNT; r++) {
 		const struct candidate *c = plan->role[r].chosen;
 
-		for (int i = 0; c && i < CANDIDATE_MAX_PROGRAMS && c->programs[i]; i++) {
+		for (int i = 0; c && is_role_wanted((enum role)r, o) && i < CANDIDATE_MAX_PROGRAMS && c->programs[i]; i++) {
 			struct bpf_program *prog = bpf_object__find_program_by_name(skel->obj, c->programs[i]);
 
 			if (!prog) {
@@ -77,6 +85,8 @@ static int open_planned(struct rebpf **out, const struct plan *plan, const struc
 			bpf_program__set_autoload(prog, true);
 		}
 	}
+	if (!skel->rodata->cfg.connects)
+		bpf_map__set_max_entries(skel->maps.connecting, 1);
 	*out = skel;
 	return 0;
 }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/* links: src/correlate.c src/openset.c src/cause.c src/evidence.c src/hostnet.c src/places.c src/meaning.c src/meaning_table.c src/meaning_places.c src/drops.c src/attempt.c src/classify.c src/flows.c src/names.c src/reasons.c src/util.c */
+/* links: src/correlate.c src/connects.c src/openset.c src/cause.c src/evidence.c src/hostnet.c src/places.c src/meaning.c src/meaning_table.c src/meaning_places.c src/drops.c src/attempt.c src/classify.c src/flows.c src/names.c src/reasons.c src/util.c */
 /* Records in, events out: every situation of cause.md that records can tell, each to the last word. */
 #include <setjmp.h>
 #include <stdarg.h>

@@ -47,7 +47,7 @@ const char *feature_why_not(enum feature f)
 		FEATURE_TP_RETRANSMIT, FEATURE_TP_SYNACK, FEATURE_TP_KFREE_SKB, FEATURE_TP_NET_DEV_QUEUE,      \
 		FEATURE_TP_SET_STATE, FEATURE_TP_RCV_SPACE, FEATURE_TP_DESTROY_SOCK, FEATURE_ITER_TASK_FILE,   \
 		FEATURE_ITER_MAP_ELEM, FEATURE_FN_LISTEN, FEATURE_FN_LISTEN_ARGS, FEATURE_FN_SACKTAG,        \
-		FEATURE_FN_UNDO, FEATURE_CGROUP2
+		FEATURE_FN_UNDO, FEATURE_FN_CONNECT, FEATURE_CGROUP2
 
 static struct features kernel(const char *release, const enum feature *has, size_t count)
 {
@@ -88,8 +88,10 @@ static struct features kernel_6_18_locked(void)
 }
 
 /* What stands between drop and connect in a plan with trampolines, and without. */
-#define SIGNS " overflow=fexit retries=tracepoint dsack=fexit undo=fentry"
-#define SIGNS_LOCKED " overflow=cgroup retries=tracepoint dsack=iterator undo=tracepoint"
+#define SIGNS " overflow=fexit retries=tracepoint dsack=fexit undo=fentry" \
+	" open=tracepoint syn=fentry noroute=fexit"
+#define SIGNS_LOCKED " overflow=cgroup retries=tracepoint dsack=iterator undo=tracepoint" \
+	" open=tracepoint syn=sockops noroute=state"
 
 /* ---- plans as text: "attempt=fexit synack=fexit ..." ---- */
 
@@ -204,7 +206,7 @@ static void test_nothing(void **state)
 	f = KERNEL("5.8", FEATURE_TP_RETRANSMIT);
 	assert_plan(f, NULL,
 		    "attempt=tracepoint synack=none tc=clsact queued=none drop=none overflow=none retries=none dsack=none"
-		    " undo=none connect=none accept=search"
+		    " undo=none open=none syn=none noroute=none connect=none accept=search"
 		    " receive=none forget=none scan=search", 0);
 }
 
@@ -346,6 +348,13 @@ static void test_print(void **state)
 		"    not seen: which bytes arrived twice; reports within 100 ms are one\n"
 		"undo: tracepoint  (time-outs and recoveries that turned out unnecessary)\n"
 		"    not fentry: the kernel refuses BPF trampolines (fentry/fexit)\n"
+		"open: tracepoint  (latency and outcome of active opens)\n"
+		"syn: sockops  (when the SYN of an active open was sent)\n"
+		"    not fentry: the kernel refuses BPF trampolines (fentry/fexit)\n"
+		"noroute: state  (connects that fail before a SYN)\n"
+		"    not fexit: the kernel refuses BPF trampolines (fentry/fexit)\n"
+		"    not kprobe: the kernel has no kprobes\n"
+		"    not seen: connects that find no route; why another failed before its SYN (error)\n"
 		"connect: tracepoint  (owner of a connecting or listening socket)\n"
 		"accept: search  (owner of an accepted socket)\n"
 		"    not fexit: the kernel refuses BPF trampolines (fentry/fexit)\n"
