@@ -81,8 +81,8 @@ static void test_text(void **state)
 
 	(void)state;
 	assert_int_equal(sizeof(HEAD) - 1, 79);
-	assert_string_equal(text_of(&e), HEAD " result=established latency=12.345ms cause_drop=-\n");
-	assert_string_equal(verbose_of(&e), HEAD " result=established latency=12.345ms cause_drop=-"
+	assert_string_equal(text_of(&e), HEAD " result=established latency=12.345ms\n");
+	assert_string_equal(verbose_of(&e), HEAD " result=established latency=12.345ms"
 						 " netns=4026531840 uid=33 cgroup=4567 syn_retrans=0\n");
 }
 
@@ -131,7 +131,7 @@ static void test_text_syn(void **state)
 	assert_string_equal(text_of(&e), HEAD " result=timeout(ETIMEDOUT) after=- cause_drop=-\n");
 	e = event_established();
 	e.connect.has_duration = false;
-	assert_string_equal(text_of(&e), HEAD " result=established latency=- cause_drop=-\n");
+	assert_string_equal(text_of(&e), HEAD " result=established latency=-\n");
 }
 
 static void test_text_cause_drop(void **state)
