@@ -435,8 +435,10 @@ def test_closed_port(net, watch, version, target):
     with Timed() as timed:
         fails(errno.ECONNREFUSED, sock, (address, 5001))
     event = view.only()
-    check(event, "refused", "ECONNREFUSED", daddr=address, dport=5001, cause_drop=None,
+    check(event, "refused", "ECONNREFUSED", daddr=address, dport=5001,
           saddr=net.addr[version][0] if target == "peer" else address)
+    # The other end is on this host, too: there the SYN found no socket.
+    check_cause(event, net.b if target == "peer" else net.a, ["tcp_v%d_rcv" % version], "NO_SOCKET")
     timed.check(event)
 
 
@@ -792,10 +794,7 @@ def test_active_opens(net, watch):
 
 
 def scenario(net):
-    """Connects that filters tell apart: {label: fields}, all at once."""
-    with contextlib.suppress(OSError):
-        net.listen(5001), net.listen(5001, 6), net.listen(5002)
-
+    """Connects that filters tell apart."""
     def once(control, address):
         sock = socket.socket()
         sock.connect(address)
@@ -812,15 +811,15 @@ def scenario(net):
     source.connect((net.addr[4][1], 5002))
     client(net, ns=net.b).connect((net.addr[4][1], 5001))
     assert slow.count() == 1
-    return worker.pid
+    slow.remove()
+    reset(source)
 
 
-# The ports and versions of what passes: those of scenario() are 5001 (worker), 5001/v6, 5003, 5002 (slow), 5001 of b.
+# Those of scenario(): to port 5001, 5001 over IPv6, 5003 of lo, 5002 with the first SYN lost, and 5001 from b.
 WORKER, V6, REFUSED, LATE, OTHER = range(5)
 FILTERS = [
     (["--min-latency", "900ms"], {LATE}),
     (["--min-latency", "1us", "--dport", "5003"], {REFUSED}),
-    (["-p", "{pid}"], {WORKER}),
     (["--comm", "rbfilter"], {WORKER}),
     (["-a", "127.0.0.1"], {REFUSED}),
     (["--daddr", "fd77::/16"], {V6}),
@@ -848,57 +847,48 @@ def test_filters(net, fence):
     chosen = FILTERS if SLOW == 1 else FILTERS[:1] + FILTERS[3:6]
     if not has_reasons():
         chosen = [one for one in chosen if one[0][0] != "--reason"]
+    listeners = [net.listen(5001), net.listen(5001, 6), net.listen(5002)]
+    assert listeners
     for first in range(0, len(chosen), at_once):
         check_filters(net, fence, chosen[first:first + at_once])
 
 
 def check_filters(net, fence, chosen):
-    """A rebpf for each of these, and one that shows all: once that has told of a connect, so have the others."""
-    def pid_filter(args):
-        return args[0] == "-p"
-
+    """A rebpf for each of these, and one that shows all: once that has told of all connects, so have the others."""
     running = []
     try:
-        everything = Rebpf(events="connect")
-        running.append(everything)
-        for args, _ in chosen:
-            if not pid_filter(args):
-                running.append(Rebpf(*[arg.format(b=net.b.name) for arg in args], events="connect"))
-        waiting = [one for one in chosen if pid_filter(one[0])]
-        rest = [one for one in chosen if not pid_filter(one[0])]
-        if waiting:  # by the id of a process that has to be there before
-            check_pid_filter(net)
-        views = [View(one, net.a, "connect") for one in running]
+        for args in ([], *(args for args, _ in chosen)):
+            running.append(Rebpf(*[arg.format(b=net.b.name) for arg in args], events="connect"))
+        since = rfc3339(time.time())
         scenario(net)
-        fence(everything)
-        seen = [e for e in everything.events("connect") if e["netns"] in (net.a.inode, net.b.inode)]
-        assert {label(net, e) for e in seen} == {WORKER, V6, REFUSED, LATE, OTHER} and views, brief(seen)
+        fence(running[0])
         for one in running:
             assert one.stop() == 0
-        for one, (args, wanted) in zip(running[1:], rest):
-            shown = [e for e in one.events("connect") if e["netns"] in (net.a.inode, net.b.inode)]
+        for one, (args, wanted) in zip(running, [([], set(range(5))), *chosen]):
+            shown = [e for e in one.events("connect") if e["netns"] in (net.a.inode, net.b.inode) and e["time"] >= since]
             assert sorted(label(net, e) for e in shown) == sorted(wanted), "%r shows\n%s" % (args, brief(shown))
     finally:
         for one in running:
             one.kill()
 
 
-def check_pid_filter(net):
-    """Another process's connects are not shown."""
-    def twice(control, address):
+def test_pid_filter(net, fence):
+    """Another process's connects are not shown, and its own are, whichever thread."""
+    def refused(control, address):
         for _ in range(2):
             control.recv(3)
             with contextlib.suppress(OSError):
                 socket.create_connection(address)
             control.sendall(b"done\n")
 
-    workers = [net.worker(twice, (LOOPBACK[4], 5009), ns=net.a) for _ in range(2)]
-    one = Rebpf("-p", str(workers[1].pid), events="connect")
+    workers = [net.worker(refused, (LOOPBACK[4], 5009), ns=net.a) for _ in range(2)]
+    one = Rebpf("-p", str(workers[1].pid), "-p", str(US), events="connect")
     try:
         for worker in workers:
             worker.tell()
             assert worker.hear() == "done"
-        shown = one.wait_events(lambda e: e["netns"] == net.a.inode, event="connect")
+        fence(one)
+        shown = [e for e in one.events("connect") if e["netns"] == net.a.inode]
         assert [e["pid"] for e in shown] == [workers[1].pid], brief(shown)
     finally:
         one.stop()
@@ -929,7 +919,7 @@ def test_text(net, rebpf):
     assert re.match(r"\S+@\w+(\.\w+)*\+0x[0-9a-f]+(\[\w+\])?(:\w+)?,netns=%d,age=\d+\.\d{3}ms$" % net.b.inode, match["drop"])
     stamps = [rfc3339(at)[11:26] for at in (timed.wall_end - 0.3 * SLOW, timed.wall_end + 0.05)]
     assert stamps[0] <= match["time"] <= stamps[1] or stamps[0] > stamps[1], (match["time"], stamps)
-    match = re.match(LINE_START + r"result=refused\(ECONNREFUSED\) after=\d+\.\d{3}ms cause_drop=-$", lines[1])
+    match = re.match(LINE_START + r"result=refused\(ECONNREFUSED\) after=\d+\.\d{3}ms cause_drop=(-|\S+@tcp_v6_rcv\S+)$", lines[1])
     assert match, lines[1]
     assert match["ends"].startswith("[%s]:" % net.addr[6][0]) and match["ends"].endswith(" > [%s]:5003" % net.addr[6][1])
 
