@@ -31,6 +31,9 @@ void enrich_reasons(struct enrich *e, const struct reasons *reasons);
 /* Feeds a record from a ring, and before it what it needs. */
 void enrich_record(struct enrich *e, const void *data, size_t size);
 
+/* Names a place of which there is no record. */
+void enrich_location(struct enrich *e, uint64_t location);
+
 /* Fills a header: now, @kind, @size. */
 void enrich_header(struct rec_header *h, uint8_t kind, size_t size);
 
