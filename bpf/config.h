@@ -11,7 +11,7 @@
 #define REBPF_MAX_RULES 32
 #define REBPF_MAX_WRAPPERS 32
 #define REBPF_MAX_PLACES 4096
-#define REBPF_MAX_LOST 4096
+#define REBPF_MAX_LOST 1024
 #define REBPF_MAX_CPUS 1024 /* counters of higher CPUs share a row */
 #define REBPF_CONTROL_BYTES (4u << 20)
 #define REBPF_DROPS_BYTES (8u << 20)

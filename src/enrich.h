@@ -13,7 +13,7 @@
 struct enrich;
 
 /*
- * @drops: drops will be shown: find their sockets' owners. @stack: and every frame of their stacks. Without symbols or /proc it goes on, with a warning. NULL: no
+ * @drops: drops will be shown or counted: find their sockets' owners. @stack: and every frame of their stacks. Without symbols or /proc it goes on, with a warning. NULL: no
  * memory.
  */
 struct enrich *enrich_open(struct pipeline *p, bool drops, bool stack);

@@ -24,8 +24,10 @@ struct metrics_page {
 
 void metrics_text(struct strbuf *out, const struct metrics_page *page);
 
-/* @text (up to @max bytes or a NUL) as the value of a label, without the quotes: \\, \" and \n are escaped, and what is no
- * printable ASCII as \\xNN (the text comes from the kernel and need not be UTF-8). */
+/*
+ * @text (up to @max bytes or a NUL) as the value of a label, without the quotes. Backslash, quote and line break are escaped
+ * as the format asks for; what is no printable ASCII becomes a literal \\xNN: it comes from the kernel and need not be UTF-8.
+ */
 void metrics_label(struct strbuf *out, const char *text, size_t max);
 
 #endif
