@@ -168,6 +168,8 @@ static const struct {
 	{.a = OPTION_READ, .b = OPTION_CHECK, .why = "a replay uses no kernel that could be checked"},
 	{.a = OPTION_READ, .b = OPTION_FORCE, .why = "a replay attaches nothing"},
 	{.a = OPTION_READ, .b = OPTION_BTF, .why = "a replay attaches nothing"},
+	{.a = OPTION_READ, .b = OPTION_LISTEN, .why = "a replay is over before anybody could ask"},
+	{.a = OPTION_LISTEN, .b = OPTION_CHECK, .why = "--check only reports, it counts nothing"},
 	{.a = OPTION_WRITE, .b = OPTION_CHECK, .why = "--check only reports, it records nothing"},
 };
 
@@ -221,6 +223,8 @@ static int options_validate(const struct parser *p)
 			return log_error(-EINVAL, "--output count and --%s exclude each other: %s",
 					 option_table[needs_records[i]].name,
 					 "it shows the kernel's counters, which only addresses and ports narrow");
+	if (!o->listen.port && (o->metrics_ports || o->metrics_max_series))
+		return log_error(-EINVAL, "--metrics-ports, --metrics-max-series: need --listen");
 	if (o->read_path && o->write_path && is_same_file(o->read_path, o->write_path))
 		return log_error(-EINVAL, "--write: this is the file that --read reads");
 	if (!is_flow_possible(o))
@@ -249,7 +253,7 @@ static void settle_events(struct options *o)
 
 bool options_wants(const struct options *o, enum event_kind kind)
 {
-	return o->events & 1u << kind;
+	return o->events & 1u << kind || (o->listen.port && kind != EV_STATS);
 }
 
 /* Whoever names a reason wants to see it, of whatever class it is. */

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "correlate.h"
@@ -27,6 +28,8 @@ static void on_event(void *ctx, const struct event *ev)
 {
 	struct pipeline *p = ctx;
 
+	if (filter_wants_flow(p->options, ev))
+		sinks_flow_event(p->sinks, ev);
 	if (pipeline_is_done(p) || !filter_wants(p->options, ev))
 		return;
 	p->printed++;
@@ -106,6 +109,13 @@ static void fill_stats(const struct pipeline *p, struct ev_stats *stats)
 	stats->malformed = p->malformed;
 	stats->output_lost = sinks_lines_lost(p->sinks);
 	correlate_stats(p->correlate, stats);
+}
+
+const struct metrics *pipeline_metrics(const struct pipeline *p, struct ev_stats *stats)
+{
+	memset(stats, 0, sizeof(*stats));
+	fill_stats(p, stats);
+	return sinks_metrics(p->sinks);
 }
 
 int pipeline_finish(struct pipeline *p)

@@ -284,7 +284,7 @@ static void test_help_size(void **state)
 		assert_int_not_equal(end[-1], ' ');
 		lines++;
 	}
-	assert_in_range(lines, 20, 45);
+	assert_in_range(lines, 20, 55);
 	assert_int_equal(parse(ARGV("-h", "--nope", "x")), OPTIONS_EXIT_OK);
 	assert_memory_equal(out_text, "Usage: rebpf ", 13);
 }
