@@ -434,6 +434,30 @@ def test_lost_by_the_wire(line, watch, version, way, flags):
     timed.check(event)
 
 
+def test_answered_again(line, watch):
+    """The server repeats its answer before the client its SYN, and the first of them was dropped here."""
+    line.listen()
+    line.repeat("ba", SYN_ACK, 0.4)
+    rule = line.a.drop("input", SYNACK + " " + before_nth(1))
+    view, sock = watch(line.a), client(line)
+    sock.connect((line.addr[4][1], 5001))
+    event = view.only()
+    assert rule.count() == 1
+    check(event, "established")
+    near(event["latency_us"], 0.45)
+    by_netfilter(event, line.a, since=0.4)
+
+
+def test_answered_twice(line, watch):
+    """The first answer came through: what was dropped was one too many."""
+    line.listen()
+    line.repeat("ba", SYN_ACK, 0.02)
+    line.a.drop("input", SYNACK + " " + before_nth(1))
+    view, sock = watch(line.a), client(line)
+    sock.connect((line.addr[4][1], 5001))
+    check(view.only(), "established", cause_drop=None)
+
+
 def test_two_lost_at_two_places(net, watch):
     """The last of the drops is named."""
     view, sock = watch(net.a), client(net)
@@ -654,7 +678,8 @@ def test_killed_by_ss(line, watch):
     line.a.run("ss", "-K", "dport", "=", "5001", check=False)
     if not select.select([], [sock], [], 0.5)[1]:
         pytest.skip("this kernel destroys no sockets")
-    check(view.only(), "aborted", "ECONNABORTED", dport=5001)
+    event = view.only()
+    check(event, "aborted", "ECONNABORTED", dport=5001, syn_retrans=event["syn_retrans"])
 
 
 # ---- failed ----
