@@ -16,7 +16,7 @@ import pytest
 import lab
 from blind import Witness
 from conftest import Shared
-from lab import (IPPROTO_MPTCP, SLOW, SYN, SYNACK, Background, Namespace, before_nth, need, reset, start_connect,
+from lab import (IPPROTO_MPTCP, SLOW, SYN, SYNACK, Namespace, before_nth, need, reset, start_connect,
                  wait_until)
 from line import SYN_ACK, SYN_ONLY, Line
 from test_drop import NETFILTER, function, kernel_names
