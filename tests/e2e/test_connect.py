@@ -16,11 +16,10 @@ import pytest
 import lab
 from blind import Witness
 from conftest import Shared
-from lab import (IPPROTO_MPTCP, SLOW, SYN, SYNACK, Namespace, before_nth, need, reset, start_connect,
-                 wait_until)
+from lab import IPPROTO_MPTCP, SLOW, SYN, SYNACK, Namespace, before_nth, need, reset, start_connect, wait_until
 from line import SYN_ACK, SYN_ONLY, Line
 from test_drop import NETFILTER, function, kernel_names
-from tracer import Rebpf, View, brief, has_reasons, mode, rfc3339, run_rebpf, force as tracer_force
+from tracer import Rebpf, View, brief, force, has_reasons, mode, rfc3339, run_rebpf
 
 US = os.getpid()
 BOTH = pytest.mark.parametrize("version", [4, 6])
@@ -116,7 +115,10 @@ def line():
 
 
 def check(event, result, error=None, syn_sent=True, syn_retrans=0, pid=US, **fields):
-    """The result, and that all else agrees with it. Without a hook at connect()'s return, why it failed at once is not known."""
+    """The result, and that all else agrees with it.
+
+    Without a hook at connect()'s return, why it failed at once is not known.
+    """
     if not syn_sent and result not in ("aborted", "established") and not sees_returns():
         error = None
     want = dict(result=result, error=error, syn_sent=syn_sent, syn_retrans=syn_retrans, pid=pid, **fields)
@@ -696,7 +698,8 @@ def test_no_free_port(net, watch, version):
     assert rise["TcpActiveOpens"] == 0
     before, event = view.exactly(2)
     check(before, "established", sport=40000)
-    check(event, "failed", "EADDRNOTAVAIL", syn_sent=False, daddr=net.addr[version][1], dport=5001, sport=None, cause_drop=None)
+    check(event, "failed", "EADDRNOTAVAIL", syn_sent=False, daddr=net.addr[version][1], dport=5001, sport=None,
+          cause_drop=None)
 
 
 def test_port_in_use(net, watch):
@@ -974,16 +977,18 @@ def test_text(net, rebpf):
         sock.connect((net.addr[4][1], 5001))
     fails(errno.ECONNREFUSED, client(net, 6), (net.addr[6][1], 5003))
     lines = wait_until(lambda: len(one.text) >= 2 and one.text, what=lambda: "two lines: %r" % one.text)
-    match = re.match(LINE_START + r"result=established latency=(?P<ms>\d+\.\d{3})ms syn_retrans=1 cause_drop=(?P<drop>\S+)$",
-                     lines[0])
+    match = re.match(
+        LINE_START + r"result=established latency=(?P<ms>\d+\.\d{3})ms syn_retrans=1 cause_drop=(?P<drop>\S+)$", lines[0])
     assert match, lines[0]
     assert int(match["pid"]) == US
     assert match["ends"] == "%s:%d > %s:5001" % (net.addr[4][0], sock.getsockname()[1], net.addr[4][1])
     assert 1000 <= float(match["ms"]) <= timed.us / 1000
-    assert re.match(r"\S+@\w+(\.\w+)*\+0x[0-9a-f]+(\[\w+\])?(:\w+)?,netns=%d,age=\d+\.\d{3}ms$" % net.b.inode, match["drop"])
+    assert re.match(r"\S+@\w+(\.\w+)*\+0x[0-9a-f]+(\[\w+\])?(:\w+)?,netns=%d,age=\d+\.\d{3}ms$" % net.b.inode,
+                    match["drop"])
     stamps = [rfc3339(at)[11:26] for at in (timed.wall_end - 0.3 * SLOW, timed.wall_end + 0.05)]
     assert stamps[0] <= match["time"] <= stamps[1] or stamps[0] > stamps[1], (match["time"], stamps)
-    match = re.match(LINE_START + r"result=refused\(ECONNREFUSED\) after=\d+\.\d{3}ms cause_drop=(-|\S+@tcp_v6_rcv\S+)$", lines[1])
+    match = re.match(
+        LINE_START + r"result=refused\(ECONNREFUSED\) after=\d+\.\d{3}ms cause_drop=(-|\S+@tcp_v6_rcv\S+)$", lines[1])
     assert match, lines[1]
     assert match["ends"].startswith("[%s]:" % net.addr[6][0]) and match["ends"].endswith(" > [%s]:5003" % net.addr[6][1])
 
@@ -1063,7 +1068,7 @@ def rungs():
 @pytest.mark.parametrize("role, rung", rungs(), ids="=".join)
 def test_rung(line, rebpf, fence, role, rung):
     """What each of them is there for, and what must not depend on it."""
-    forced = tracer_force("%s=%s" % (role, rung))
+    forced = force("%s=%s" % (role, rung))
     status, _, err = run_rebpf("--check", *forced, force=False)
     if status:
         pytest.skip("this kernel has no %s=%s: %s" % (role, rung, err.strip()))
