@@ -126,6 +126,21 @@ $(WIRE): tests/e2e/wire.c | $(DEPS_STAMP)
 	$(Q)mkdir -p $(@D)
 	$(Q)$(CC) $(ALL_CFLAGS) -Werror $< -o $@
 
+# ---- figures ----
+
+$(B)/tests/flood: tests/bench/flood.c | $(DEPS_STAMP)
+	$(call msg,CC,$@)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CC) $(ALL_CFLAGS) -Werror $< -o $@
+
+$(B)/tests/empty: tests/bench/empty.c | $(DEPS_STAMP)
+	$(call msg,CC,$@)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CC) $(ALL_CFLAGS) -Werror $< -o $@ -lbpf
+
+bench: all $(B)/tests/flood $(B)/tests/empty
+	$(Q)tests/bench/bench.py $(BENCH)
+
 e2e: all $(WIRE)
 	$(Q)tests/run.sh e2e
 
