@@ -98,19 +98,12 @@ static __noinline int drop_of_copy(__u64 *ctx)
 static __always_inline void count_place(__u64 location, __u32 reason, bool tcp, __u32 len)
 {
 	struct drop_place key = { .location = location, .reason = reason, .tcp = tcp };
-	struct drop_count *known = bpf_map_lookup_elem(&drop_counts, &key);
-	struct drop_count first = { .packets = 1, .bytes = len };
 	struct cpu_counts *cc = cpu_counts();
 
 	__sync_fetch_and_add(&cc->drops, 1);
 	if (tcp)
 		__sync_fetch_and_add(&cc->drops_tcp, 1);
-	if (known) {
-		__sync_fetch_and_add(&known->packets, 1);
-		__sync_fetch_and_add(&known->bytes, len);
-	} else {
-		bpf_map_update_elem(&drop_counts, &key, &first, BPF_NOEXIST);
-	}
+	count_drop(&key, len);
 }
 
 /* Does the location lie in a function that only frees for its caller? */

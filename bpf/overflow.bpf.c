@@ -17,17 +17,8 @@
 static __always_inline void count_synthetic(enum drop_source source, __u32 len)
 {
 	struct drop_place key = { .tcp = 1, .source = source };
-	struct drop_count *known = bpf_map_lookup_elem(&drop_counts, &key);
-	struct drop_count first = { .packets = 1, .bytes = len };
 
-	if (known) {
-		__sync_fetch_and_add(&known->packets, 1);
-		/* verifier: an addition of a constant 0 would become an atomic OR, which 5.8-5.11 do not know. */
-		if (len)
-			__sync_fetch_and_add(&known->bytes, len);
-	} else {
-		bpf_map_update_elem(&drop_counts, &key, &first, BPF_NOEXIST);
-	}
+	count_drop(&key, len);
 }
 
 /* A DROP of @source with nothing but the socket's part filled, or NULL: the loss is counted. */

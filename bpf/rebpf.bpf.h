@@ -145,6 +145,23 @@ static __always_inline void emit_lost(enum record_ring ring, __u32 bucket)
 	__sync_fetch_and_add(&shared.lost_bucket[ring][bucket], 1);
 }
 
+/* A packet was dropped at this place. The entry is made first and added to afterwards: another CPU may make it meanwhile. */
+static __always_inline void count_drop(const struct drop_place *key, __u32 len)
+{
+	struct drop_count *c = bpf_map_lookup_elem(&drop_counts, key), none = {};
+
+	if (!c) {
+		bpf_map_update_elem(&drop_counts, key, &none, BPF_NOEXIST);
+		c = bpf_map_lookup_elem(&drop_counts, key);
+	}
+	if (!c)
+		return;
+	__sync_fetch_and_add(&c->packets, 1);
+	/* verifier: an addition of a constant 0 would become an atomic OR, which 5.8-5.11 do not know. */
+	if (len)
+		__sync_fetch_and_add(&c->bytes, len);
+}
+
 /*
  * An event was lost: so that counts by sort stay exact. The entry is made first and added to afterwards: another CPU may
  * make it meanwhile.
@@ -160,7 +177,7 @@ static __always_inline void count_lost(const struct lost_key *key, __u32 segs)
 	if (!c)
 		return;
 	__sync_fetch_and_add(&c->events, 1);
-	/* verifier: an addition of a constant 0 would become an atomic OR, which 5.8-5.11 do not know. */
+	/* verifier: as above. */
 	if (segs)
 		__sync_fetch_and_add(&c->segs, segs);
 }
