@@ -32,7 +32,8 @@
 	X(ADDR, rec_addr, USER)                          \
 	X(SURVEY, rec_survey, USER)                      \
 	X(SOCKET, rec_socket, USER)                      \
-	X(CONNECT, rec_connect, CONTROL)
+	X(CONNECT, rec_connect, CONTROL)                 \
+	X(TRAFFIC, rec_traffic, USER)
 
 /*
  * EVENT_KINDS(X): X(NAME, name as typed and printed, payload struct, printed by default).

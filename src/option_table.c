@@ -319,6 +319,15 @@ const struct option_row option_table[] = {
 		.type = &type_flag, .group = GROUP_OUTPUT, .name = "stack",
 		.help = "the kernel's call stack of each drop", FIELD(stack),
 	},
+	[OPTION_SUMMARY] = {
+		.type = &type_flag, .group = GROUP_OUTPUT, .letter = 'S', .name = "summary",
+		.help = "at the end: shares, the most frequent, percentiles", FIELD(summary),
+	},
+	[OPTION_INTERVAL] = {
+		.type = &type_duration, .group = GROUP_OUTPUT, .name = "interval", .value = "SEC",
+		.help = "the summary so far, again and again", FIELD(interval_ns),
+		.expected = "seconds or a time such as 1.5s, 500ms, 2m or 1h, above 0 and up to 87600h",
+	},
 	[OPTION_COLOR] = {
 		.type = &type_choice, .group = GROUP_OUTPUT, .name = "color", .value = "WHEN",
 		.help = "colour", .names = &choose_color, FIELD(color),

@@ -223,6 +223,8 @@ static int options_validate(const struct parser *p)
 					 "it shows the kernel's counters, which only addresses and ports narrow");
 	if (o->read_path && o->write_path && is_same_file(o->read_path, o->write_path))
 		return log_error(-EINVAL, "--write: this is the file that --read reads");
+	if (o->interval_ns && o->interval_ns < OPTIONS_MIN_INTERVAL_NS)
+		return log_error(-EINVAL, "--interval: at least 100ms");
 	if (!is_flow_possible(o))
 		return log_error(-EINVAL, "--addr, --saddr, --daddr, -4, -6: no flow can match, %s",
 				 "what they ask for is partly IPv4 and partly IPv6");
@@ -372,5 +374,6 @@ enum options_result options_parse(struct options *o, int argc, char **argv)
 		return OPTIONS_EXIT_USAGE;
 	settle_events(o);
 	settle_classes(o);
+	o->summary |= o->interval_ns != 0;
 	return OPTIONS_RUN;
 }

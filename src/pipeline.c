@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "correlate.h"
@@ -10,6 +11,7 @@
 #include "filter.h"
 #include "log.h"
 #include "sink.h"
+#include "summary.h"
 #include "util.h"
 
 /* A full control ring holds some 10,000 attempts; between two ticks fewer can be open. */
@@ -20,6 +22,8 @@ struct pipeline {
 	const struct options *options;
 	struct correlate *correlate;
 	struct sinks *sinks;
+	struct summary *summary; /* NULL: not asked for */
+	uint64_t interval_end_ns; /* of the stream; 0: it has not begun */
 	uint64_t printed, records, malformed;
 };
 
@@ -30,6 +34,8 @@ static void on_event(void *ctx, const struct event *ev)
 	if (pipeline_is_done(p) || !filter_wants(p->options, ev))
 		return;
 	p->printed++;
+	if (p->summary)
+		summary_event(p->summary, ev);
 	sinks_event(p->sinks, ev);
 }
 
@@ -47,6 +53,11 @@ int pipeline_open(struct pipeline **out, const struct options *options, int out_
 		if (!p->correlate)
 			err = log_error(-ENOMEM, "out of memory");
 	}
+	if (!err && options->summary) {
+		p->summary = summary_new(options);
+		if (!p->summary)
+			err = log_error(-ENOMEM, "out of memory");
+	}
 	if (err) {
 		pipeline_close(p);
 		return err;
@@ -61,7 +72,35 @@ void pipeline_close(struct pipeline *p)
 		return;
 	correlate_free(p->correlate);
 	sinks_close(p->sinks);
+	summary_free(p->summary);
 	free(p);
+}
+
+static void fill_stats(const struct pipeline *p, struct ev_stats *stats)
+{
+	stats->printed = p->printed;
+	stats->records = p->records;
+	stats->malformed = p->malformed;
+	stats->output_lost = sinks_lines_lost(p->sinks);
+	correlate_stats(p->correlate, stats);
+	stats->summary = p->summary;
+}
+
+/* By the stream's clock, so that a replay shows what the live run did. */
+static void end_interval(struct pipeline *p, uint64_t now_ns)
+{
+	struct event ev = { .kind = EV_STATS };
+
+	if (!p->interval_end_ns)
+		p->interval_end_ns = now_ns + p->options->interval_ns;
+	if (now_ns < p->interval_end_ns || pipeline_is_done(p))
+		return;
+	fill_stats(p, &ev.stats);
+	correlate_time(p->correlate, &ev.mono_ns, &ev.wall_ns);
+	sinks_event(p->sinks, &ev);
+	summary_mark(p->summary);
+	p->interval_end_ns += (now_ns - p->interval_end_ns) / p->options->interval_ns * p->options->interval_ns +
+			      p->options->interval_ns;
 }
 
 void pipeline_feed(struct pipeline *p, const void *data, size_t size)
@@ -72,10 +111,17 @@ void pipeline_feed(struct pipeline *p, const void *data, size_t size)
 		p->malformed++;
 		return;
 	}
+	/* A recording may hold stacks that nobody asks for now. */
+	if (r.h.kind == REC_DROP && !p->options->stack)
+		memset(r.rec_drop.stack, 0, sizeof(r.rec_drop.stack));
 	if (r.h.kind != REC_TICK)
 		p->records++;
 	sinks_record(p->sinks, data);
 	correlate_record(p->correlate, &r);
+	if (p->summary)
+		summary_record(p->summary, &r);
+	if (p->options->interval_ns && r.h.kind == REC_TICK)
+		end_interval(p, r.h.ts_ns);
 }
 
 void pipeline_flush(struct pipeline *p)
@@ -99,15 +145,6 @@ bool pipeline_take_missed(struct pipeline *p, uint32_t *netns, uint32_t *hint_tg
 	return correlate_take_missed(p->correlate, netns, hint_tgid);
 }
 
-static void fill_stats(const struct pipeline *p, struct ev_stats *stats)
-{
-	stats->printed = p->printed;
-	stats->records = p->records;
-	stats->malformed = p->malformed;
-	stats->output_lost = sinks_lines_lost(p->sinks);
-	correlate_stats(p->correlate, stats);
-}
-
 int pipeline_finish(struct pipeline *p)
 {
 	struct event ev = { .kind = EV_STATS };
@@ -117,6 +154,7 @@ int pipeline_finish(struct pipeline *p)
 		return 0; /* a replay that could not be read: there is nothing to count */
 	correlate_finish(p->correlate);
 	fill_stats(p, &ev.stats);
+	ev.stats.final = true;
 	correlate_time(p->correlate, &ev.mono_ns, &ev.wall_ns);
 	sinks_event(p->sinks, &ev);
 	sinks_finish(p->sinks);

@@ -7,7 +7,7 @@
 
 #include "log.h"
 
-static const struct sink_ops *const all_sinks[] = { &sink_text, &sink_json, &sink_none, &sink_record };
+static const struct sink_ops *const all_sinks[] = { &sink_text, &sink_json, &sink_none, &sink_record, &sink_summary };
 
 struct sinks {
 	unsigned int count;
@@ -131,7 +131,7 @@ static struct output *events_output(const struct sinks *s)
 	unsigned int i;
 
 	for (i = 0; i < s->count; i++) {
-		if (s->sink[i].ops->event)
+		if (s->sink[i].ops->event && !s->sink[i].ops->aside)
 			return s->sink[i].out;
 	}
 	return NULL;

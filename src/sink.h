@@ -71,8 +71,10 @@ struct sink;
  * @wanted: do the options ask for it?
  * @open:   sets up s->out (and s->color); 0 or a negative errno, printed.
  * @event, @record, @flush, @finish: optional. @flush: before what is in s->out is written.
+ * @aside:  its output is not that of the events (sinks_state() and so on).
  */
 struct sink_ops {
+	bool aside;
 	bool (*wanted)(const struct options *options);
 	int (*open)(struct sink *s, int out_fd);
 	void (*event)(struct sink *s, const struct event *e);
@@ -99,5 +101,6 @@ extern const struct sink_ops sink_text;
 extern const struct sink_ops sink_json;
 extern const struct sink_ops sink_none;
 extern const struct sink_ops sink_record;
+extern const struct sink_ops sink_summary;
 
 #endif

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/* links: src/replay.c src/pipeline.c src/decode.c src/correlate.c src/connects.c src/openset.c src/cause.c src/evidence.c src/hostnet.c src/places.c src/meaning.c src/meaning_table.c src/meaning_places.c src/drops.c src/attempt.c src/classify.c src/flows.c src/names.c src/reasons.c src/filter.c src/field.c src/event.c src/ev_retransmit.c src/ev_drop.c src/ev_connect.c src/ev_spurious.c src/ev_stats.c src/output.c src/sink.c src/sink_text.c src/sink_json.c src/sink_record.c src/util.c src/log.c */
+/* links: src/replay.c src/pipeline.c src/decode.c src/correlate.c src/connects.c src/openset.c src/cause.c src/evidence.c src/hostnet.c src/places.c src/meaning.c src/meaning_table.c src/meaning_places.c src/drops.c src/attempt.c src/classify.c src/flows.c src/names.c src/reasons.c src/filter.c src/field.c src/event.c src/ev_retransmit.c src/ev_drop.c src/ev_connect.c src/ev_spurious.c src/ev_stats.c src/output.c src/sink.c src/sink_text.c src/sink_json.c src/sink_record.c src/util.c src/log.c src/summary.c src/summary_json.c src/topk.c src/quantile.c src/sink_summary.c */
 /*
  * Arbitrary bytes as a recording: through -r, the pipeline and every format, into nothing. A file may say what
  * no kernel says; whatever it says, nothing may be read or written out of place, and the program must come to
