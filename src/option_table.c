@@ -346,11 +346,11 @@ const struct option_row option_table[] = {
 	},
 	[OPTION_WRITE] = {
 		.type = &type_string, .group = GROUP_RECORD, .letter = 'w', .name = "write", .value = "FILE",
-		.help = "keep the raw records", .expected = "a file name", .once = true, FIELD(write_path),
+		.help = "keep the raw records; -: on stdout", .expected = "a file name", .once = true, FIELD(write_path),
 	},
 	[OPTION_READ] = {
 		.type = &type_string, .group = GROUP_RECORD, .letter = 'r', .name = "read", .value = "FILE",
-		.help = "replay records: no root, no kernel", .expected = "a file name", .once = true,
+		.help = "replay records, - from stdin: no root, no kernel", .expected = "a file name", .once = true,
 		FIELD(read_path),
 	},
 	[OPTION_DURATION] = {

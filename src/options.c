@@ -221,6 +221,8 @@ static int options_validate(const struct parser *p)
 			return log_error(-EINVAL, "--output count and --%s exclude each other: %s",
 					 option_table[needs_records[i]].name,
 					 "it shows the kernel's counters, which only addresses and ports narrow");
+	if (o->write_path && !strcmp(o->write_path, "-") && o->format != OUTPUT_NONE)
+		return log_error(-EINVAL, "--write -: stdout takes the records, so there can be no events: add --output none");
 	if (o->read_path && o->write_path && is_same_file(o->read_path, o->write_path))
 		return log_error(-EINVAL, "--write: this is the file that --read reads");
 	if (o->interval_ns && o->interval_ns < OPTIONS_MIN_INTERVAL_NS)

@@ -24,6 +24,8 @@ struct pipeline {
 	struct sinks *sinks;
 	struct summary *summary; /* NULL: not asked for */
 	uint64_t interval_end_ns; /* of the stream; 0: it has not begun */
+	uint64_t begun_ns;        /* the stream's first TICK */
+	bool ended;               /* -d of a replay */
 	uint64_t printed, records, malformed;
 };
 
@@ -103,6 +105,18 @@ static void end_interval(struct pipeline *p, uint64_t now_ns)
 			      p->options->interval_ns;
 }
 
+/* Live, -d goes by a timer; of a recording it is so much of its time. */
+static void on_stream_time(struct pipeline *p, uint64_t now_ns)
+{
+	if (!p->begun_ns)
+		p->begun_ns = now_ns;
+	if (p->options->interval_ns)
+		end_interval(p, now_ns);
+	if (p->options->read_path && p->options->duration_ns && now_ns > p->begun_ns &&
+	    now_ns - p->begun_ns >= p->options->duration_ns)
+		p->ended = true;
+}
+
 void pipeline_feed(struct pipeline *p, const void *data, size_t size)
 {
 	union record r;
@@ -120,8 +134,8 @@ void pipeline_feed(struct pipeline *p, const void *data, size_t size)
 	correlate_record(p->correlate, &r);
 	if (p->summary)
 		summary_record(p->summary, &r);
-	if (p->options->interval_ns && r.h.kind == REC_TICK)
-		end_interval(p, r.h.ts_ns);
+	if (r.h.kind == REC_TICK)
+		on_stream_time(p, r.h.ts_ns);
 }
 
 void pipeline_flush(struct pipeline *p)
@@ -132,7 +146,7 @@ void pipeline_flush(struct pipeline *p)
 
 bool pipeline_is_done(const struct pipeline *p)
 {
-	return (p->options->count && p->printed >= p->options->count) || sinks_state(p->sinks);
+	return p->ended || (p->options->count && p->printed >= p->options->count) || sinks_state(p->sinks);
 }
 
 uint64_t pipeline_printed(const struct pipeline *p)

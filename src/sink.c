@@ -139,17 +139,27 @@ static struct output *events_output(const struct sinks *s)
 
 void sinks_check_closed(struct sinks *s)
 {
-	struct output *o = events_output(s);
+	unsigned int i;
 
-	if (o)
-		output_check_closed(o);
+	for (i = 0; i < s->count; i++) {
+		if (s->sink[i].to_out)
+			output_check_closed(s->sink[i].out);
+	}
 }
 
 int sinks_state(const struct sinks *s)
 {
-	const struct output *o = events_output(s);
+	unsigned int i;
+	int state;
 
-	return o ? output_state(o) : 0;
+	for (i = 0; i < s->count; i++) {
+		if (!s->sink[i].to_out)
+			continue;
+		state = output_state(s->sink[i].out);
+		if (state || s->sink[i].stopped)
+			return state ? state : -EIO;
+	}
+	return 0;
 }
 
 uint64_t sinks_lines(const struct sinks *s)

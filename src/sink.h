@@ -51,9 +51,9 @@ void sinks_finish(struct sinks *s);
 /* Finds out if the reader has gone; see sinks_state(). */
 void sinks_check_closed(struct sinks *s);
 /*
- * 0: go on. 1: the reader of the events has closed them ("output closed"), a quiet end with exit status 0.
- * Negative errno: they cannot be written, which has been printed; exit status 1. A recording that fails
- * ends by itself.
+ * 0: go on. 1: the reader of out_fd has closed it ("output closed"), a quiet end with exit status 0.
+ * Negative errno: it cannot be written to, which has been printed; exit status 1. A recording into a file that
+ * fails ends by itself.
  */
 int sinks_state(const struct sinks *s);
 
@@ -90,6 +90,7 @@ struct sink {
 	struct output *out;
 	void *own; /* what else it keeps: from its open() to its close() */
 	bool color;
+	bool to_out;  /* writes to the caller's out_fd: once nobody reads that, the program ends */
 	int fd;       /* a file of its own, or -1 */
 	bool stopped; /* after an error of its own */
 };
