@@ -489,9 +489,10 @@ static void put_page(struct page *p, const struct event *e, uint64_t interval_ns
 
 /* ---- the sink ---- */
 
+/* JSON has it in the stats event. */
 static bool summary_wanted(const struct options *options)
 {
-	return options->summary;
+	return options->summary && options->format != OUTPUT_JSON;
 }
 
 /* The first of them that is set decides (setlocale(3)). */
@@ -510,7 +511,6 @@ static bool is_locale_utf8(void)
 
 static int summary_open(struct sink *s, int out_fd)
 {
-	bool shows_events = s->options->format == OUTPUT_TEXT || s->options->format == OUTPUT_JSON;
 	int err = output_open(&s->out, STDERR_FILENO, "stderr");
 	struct view *view;
 
@@ -521,7 +521,7 @@ static int summary_open(struct sink *s, int out_fd)
 		return log_error(-ENOMEM, "out of memory");
 	view->utf8 = is_locale_utf8();
 	view->redraw = s->options->interval_ns && !s->options->read_path && output_is_terminal(s->out) &&
-		       !(shows_events && isatty(out_fd));
+		       !(s->options->format == OUTPUT_TEXT && isatty(out_fd));
 	s->own = view;
 	return 0;
 }

@@ -33,10 +33,12 @@ NETWORKS = [ipaddress.ip_network(text)
 with open(os.path.join("bpf", "event_kinds.h"), encoding="utf-8") as source:
     KINDS = ["NONE", *re.findall(r"X\((\w+), rec_\w+, \w+\)", source.read())]
 # Each struct rec_owner of a record; the last of two is the task that ran when it happened.
-OWNERS_AT = {"RTX_ENTRY": (104, 128), "DROP": (152, 176), "SPURIOUS": (104,), "OWNER": (40,), "SOCKET": (56,)}
+OWNERS_AT = {"RTX_ENTRY": (104, 128), "DROP": (152, 176), "SPURIOUS": (104,), "OWNER": (40,), "SOCKET": (56,),
+             "CONNECT": (104, 128)}
 RELEASE_AT = 24 + 24  # rec_host.release
 # Each address of a record, and the byte that says its version: 0 for none.
 ADDRESSES_AT = {"RTX_ENTRY": ((24, 60), (40, 60)), "SPURIOUS": ((24, 60), (40, 60)), "ADDR": ((24, 44),),
+                "CONNECT": ((24, 60), (40, 60)),
                 "DROP": ((40, 76), (56, 76), (272, 308), (288, 308), (312, 348), (328, 348))}
 
 
@@ -319,8 +321,25 @@ def given_up(net, record):
         wait_until(lambda: net.a.counters()["TcpExtTCPAbortOnTimeout"], 60, "the end")
 
 
+def summary(net, record):
+    """Some of everything that is summed up, for longer than a second."""
+    with record("-e", "all"):
+        with contextlib.suppress(ConnectionRefusedError):
+            net.keep(net.a.socket()).connect((net.addr[4][1], PORT))
+        listener = net.listen(PORT)
+        client, server = net.connect(PORT, listener=listener)
+        net.b.drop("input", DATA + " " + nth(3, 7))
+        transfer(client, server, 14 * causes.MSS)
+        time.sleep(1.2 * SLOW)
+        net.b.drop("input", DATA + " " + nth(4))
+        transfer(client, server, 14 * causes.MSS)
+        time.sleep(1.2 * SLOW)
+        client.sendall(BLOCK[:1000])
+        receive_bytes(server, 1000)
+
+
 SITUATIONS = {situation.__name__: situation
-              for situation in (local, mapped, stack, sender, ack, wire, wire6, late, overflow, given_up)}
+              for situation in (local, mapped, stack, sender, ack, wire, wire6, late, overflow, given_up, summary)}
 
 
 def make(path, name):

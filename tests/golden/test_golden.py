@@ -185,6 +185,7 @@ DROP_SIZE = 448  # of a whole rec_drop
 
 # Of each kind: (offset of an address, offset of its version, 0 for none). bpf/event.h: rec_flow, rec_tuple, rec_addr.
 ADDRESSES_AT = {"RTX_ENTRY": ((24, 60), (40, 60)), "SPURIOUS": ((24, 60), (40, 60)), "ADDR": ((24, 44),),
+                "CONNECT": ((24, 60), (40, 60)),
                 "DROP": ((40, 76), (56, 76), (272, 308), (288, 308), (312, 348), (328, 348))}
 NETWORKS = [ipaddress.ip_network(net)
             for net in ("10.77.0.0/16", "fd77::/16", "127.0.0.0/8", "::1/128", "fe80::ff:fe00:0/120")]
@@ -225,6 +226,7 @@ SITUATIONS = {
     "late": lambda e: e["cause_was"] == "network",
     "overflow": lambda e: e["reason"] == "TCP_LISTEN_OVERFLOW" and e["synthetic"],
     "given_up": lambda e: e["reason"] == "RETRIES_EXCEEDED" and e["synthetic"],
+    "summary": lambda e: e["cause"] == "local" and e["outcome"] == "sent",
     "synack": lambda e: e["type"] == "synack" and e["attempt"] == 2 and e["sport"] == 7077 and e["cwnd"] is None,
 }
 
@@ -352,7 +354,8 @@ CHOICES = [["-e", "retransmit"], ["-e", "drop"], ["--class", "all"], ["--class",
 def test_filter_changes_no_verdict(args):
     """Filters choose what is printed, never what is evidence: what remains is word for word what it was."""
     for name in NEW:
-        every = json_lines(recording(name), "--class", "all").splitlines()[:-1]
+        stack = [arg for arg in args if arg == "--stack"]
+        every = json_lines(recording(name), "--class", "all", *stack).splitlines()[:-1]
         rest = iter(every)
         for line in json_lines(recording(name), *args).splitlines()[:-1]:
             assert line in rest, (name, line)  # in this order
@@ -364,7 +367,8 @@ def test_events_option():
         path = recording(name)
         assert {e["event"] for e in events(path, "-e", "drop")} <= {"drop"}
         assert {e["event"] for e in events(path, "-e", "retransmit")} <= {"retransmit", "spurious"}
-        assert text(path, "-e", "all") == text(path, "-e", "drop,retransmit") == text(path)
+        assert text(path, "-e", "drop,retransmit") == text(path)
+        assert [line for line in text(path, "-e", "all").splitlines() if " CONNECT " not in line] == text(path).splitlines()
         assert "".join(sorted(text(path).splitlines(True))) == "".join(sorted(
             (text(path, "-e", "drop") + text(path, "-e", "retransmit")).splitlines(True)))
 
@@ -439,6 +443,98 @@ def test_count():
     syn = [line for line in text(path).splitlines(True) if " type=syn " in line]
     assert not text(path).startswith(syn[0])
     assert text(path, "-c", "1", "--type", "syn") == syn[0]
+
+
+# ---- the summary ----
+
+
+def summary_text(path, *args, env=None):
+    """The text of -S, and of each interval before it."""
+    status, out, err = replay(path, "--utc", "-q", "-o", "none", "-S", *args, env={"LC_ALL": "C", **(env or {})})
+    assert (status, out) == (0, "")
+    return err
+
+
+def summary_of(path, *args):
+    return json.loads(json_lines(path, "-S", *args).splitlines()[-1])["summary"]
+
+
+def test_summary():
+    compare("summary-S.txt", summary_text(recording("summary"), "-e", "all", "--interval", "1"))
+    compare("summary-S.json", json_lines(recording("summary"), "-S", "-e", "all", "--interval", "1"))
+
+
+def test_summary_goes_by_the_locale():
+    ascii_text = summary_text(recording("summary"), "-e", "all")
+    bars = summary_text(recording("summary"), "-e", "all", env={"LC_ALL": "", "LC_CTYPE": "", "LANG": "en_GB.utf8"})
+    assert ascii_text.isascii() and "#" in ascii_text and "\u2588" in bars and "#" not in bars
+    assert re.sub("[\u2588-\u258f]", "", bars) != bars
+    assert [line[:74].rstrip() for line in bars.splitlines()] == [line[:74].rstrip() for line in ascii_text.splitlines()]
+    assert summary_text(recording("summary"), "-e", "all", env={"LC_ALL": "C", "LANG": "C.UTF-8"}) == ascii_text
+
+
+@pytest.mark.parametrize("args", [[], ["-e", "drop"], ["--class", "all"], ["--cause", "local"], ["-6"], ["-P", "1-1023"],
+                                  ["-e", "all", "--sport", "7077"], ["--type", "rto"]], ids=" ".join)
+def test_summary_is_of_what_is_shown(args):
+    """Each number is that of the lines, whatever is filtered."""
+    for name in NAMES:
+        shown, summary = events(recording(name), *args), summary_of(recording(name), *args)
+        of = {kind: [e for e in shown if e["event"] == kind] for kind in ("retransmit", "drop", "connect", "spurious")}
+        retransmit, drop, connect = (summary[kind] for kind in ("retransmit", "drop", "connect"))
+        assert [retransmit["count"], drop["count"], connect["count"], retransmit["spurious"]] == \
+            [len(of[kind]) for kind in ("retransmit", "drop", "connect", "spurious")]
+        for field, told in (("type", retransmit["by_type"]), ("cause", retransmit["by_cause"]),
+                            ("outcome", retransmit["by_outcome"])):
+            assert all(count == sum(e[field] == value for e in of["retransmit"]) for value, count in told.items())
+        assert all(count == sum(e["class"] == value for e in of["drop"]) for value, count in drop["by_class"].items())
+        for table, value in (("remotes", lambda e: e["daddr"]), ("ports", lambda e: min(e["sport"], e["dport"])),
+                             ("processes", lambda e: e["pid"])):
+            key = {"remotes": "addr", "ports": "port", "processes": "pid"}[table]
+            told = {row[key]: row["count"] for row in retransmit[table]}
+            assert told == {value(e): sum(value(x) == value(e) for x in of["retransmit"]) for e in of["retransmit"]}
+        for told, picked in ((drop["places"], of["drop"]),
+                             (retransmit["lost_at"], [e["cause_drop"] for e in of["retransmit"] if e["cause_drop"]])):
+            assert sum(row["count"] for row in told) == len(picked)
+            assert {(row["reason"], row["location"]) for row in told} == {(e["reason"], e["location"]) for e in picked}
+        assert not any(row["error"] for part in (retransmit, drop) for rows in part.values() if isinstance(rows, list)
+                       for row in rows)
+
+
+def test_summary_of_intervals():
+    """What came since the last adds up to the whole; the last is the same as without intervals."""
+    path = recording("summary")
+    *parts, last = [json.loads(line) for line in json_lines(path, "-S", "-e", "all", "--interval", "1").splitlines()
+                    if '"event":"stats"' in line]
+    assert len(parts) >= 2 and last["final"] and not any(part["final"] for part in parts)
+    assert last == json.loads(json_lines(path, "-S", "-e", "all").splitlines()[-1])
+    counts = [part["summary"]["retransmit"]["count"] for part in parts]
+    assert counts == sorted(counts) and counts[0] < counts[-1] <= last["summary"]["retransmit"]["count"]
+    text = summary_text(path, "-e", "all", "--interval", "1")
+    assert text.count("Summary of ") == len(parts) + 1
+    risen = [int(n) for n in re.findall(r"^Retransmissions +\d+  \+(\d+);", text, re.M)]
+    assert [sum(risen[:n + 1]) for n in range(len(risen))] == counts
+
+
+def test_traffic():
+    """Of the recording with the kernel's counters; older ones have none."""
+    told = summary_of(recording("summary"))["traffic"]
+    assert told["out_segs"] > told["retrans_segs"] == summary_of(recording("summary"))["retransmit"]["count"] > 0
+    assert told["retrans_ppm"] == told["retrans_segs"] * 1000000 // told["out_segs"]
+    assert summary_of(recording("local"))["traffic"] is None
+    spaces = {e["netns"] for e in events(recording("summary"), "-e", "retransmit")}
+    one = summary_of(recording("summary"), "--netns", str(spaces.pop()))["traffic"]
+    assert one["namespaces"] == 1 and one["retrans_segs"] == told["retrans_segs"] and one["out_segs"] < told["out_segs"]
+
+
+def test_duration_of_a_replay():
+    """-d: so much of the recording's time."""
+    path = recording("summary")
+    whole, part = text(path, "-e", "all"), text(path, "-e", "all", "-d", "1")
+    assert whole.startswith(part) and 0 < len(part) < len(whole)
+
+
+def test_stack_only_if_asked_for():
+    assert all(e["stack"] is None for e in drops(recording("stack"), "--class", "all"))
 
 
 def test_no_output():
@@ -518,6 +614,28 @@ def test_foreign_bytes(data, file):
     path = file(data)
     what = "is not a recording of rebpf" if data else "is empty"
     assert replay(path) == (1, "", "rebpf: --read: '%s' %s\n" % (path, what))
+
+
+def test_other_byte_order(file):
+    """What a big-endian machine would write: its HOST record, and more of the same."""
+    host = bytearray(next(split_records(read_bytes("loss"))))
+    size = struct.unpack_from("=H", host, 16)[0]
+    struct.pack_into(">QQH", host, 0, 1, 0, size)
+    struct.pack_into(">I", host, HEADER.size, 1)
+    for data in (host, host * 1000):
+        path = file(bytes(data))
+        assert replay(path) == (1, "", "rebpf: --read: '%s' is of a machine with the other byte order\n" % path)
+
+
+def test_records_on_standard_output():
+    """-w -: the bytes, and nothing else; not to a terminal, and not together with events."""
+    path = recording("shot")
+    done = subprocess.run([BINARY, "-r", path, "-q", "-o", "none", "-w", "-"], stdout=subprocess.PIPE, timeout=60, check=True)
+    assert done.stdout == read_bytes("shot")
+    for args in ([], ["-o", "json"]):
+        status, out, err = replay(path, "-w", "-", *args)
+        assert (status, out) == (2, "")
+        assert err == "rebpf: --write -: stdout takes the records, so there can be no events: add --output none\n"
 
 
 def test_foreign_files(tmp_path):
