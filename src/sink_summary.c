@@ -4,14 +4,14 @@
  *
  *	Summary of 12.345 s until 10:47:09.803057
  *	Sent again        1,234 of 56,789 segments (2.17 %), 3 network namespaces
- *	Records lost      0 (control 0, drops 0), missed by the hooks 0
- *	Retransmissions   1,200, needless 17
- *	  type            fast                                     1,000  83.3 %  ##########  +12
- *	                  rto                                        200  16.7 %  ##
- *	  remote          10.0.0.2                                 1,200 100.0 %  ############  +12
+ *	Records lost      0 of 9,876 (control 0, drops 0); missed by the hooks 0, unseen 0
+ *	Retransmissions   1,200; signs that one was needless: 17
+ *	  type      fast                                           1,000   83.3 %  ##########  +12
+ *	            rto                                              200   16.7 %  ##
+ *	  remote    10.0.0.2                                       1,200  100.0 %  ############  +12
  *	Connects          20
- *	  result          established                                 20 100.0 %  ############
- *	  latency         p50 1.024ms  p90 2.047ms  p99 9.151ms  max 9.151ms
+ *	  result    established                                       20  100.0 %  ############
+ *	  latency   p50 1.024ms  p90 2.047ms  p99 9.151ms  max 9.151ms
  *
  * +N: so many in the last interval. "~": too high by at most what the line below says (topk.h). On a terminal to which no
  * events go, each takes the place of the one before.
@@ -30,8 +30,8 @@
 #include "output.h"
 #include "summary.h"
 
-/* Columns where labels and bars begin, and behind which numbers end. */
-enum { AT_LABEL = 18, END_COUNT = 64, END_SHARE = 73, AT_BAR = 75 };
+/* Columns where the text of a section, labels of rows and bars begin, and behind which numbers end. */
+enum { AT_TEXT = 18, AT_LABEL = 12, END_COUNT = 64, END_SHARE = 73, AT_BAR = 75 };
 #define BAR_CELLS 12
 
 /* @own of the sink. */
@@ -52,12 +52,12 @@ struct page {
 
 /* ---- words and numbers ---- */
 
-static size_t start_line(struct page *p, const char *title)
+static size_t start_line(struct page *p, const char *title, unsigned int column)
 {
 	size_t start = p->out->len;
 
 	strbuf_str(p->out, title);
-	strbuf_pad_to(p->out, start, AT_LABEL);
+	strbuf_pad_to(p->out, start, column);
 	return start;
 }
 
@@ -128,7 +128,7 @@ struct row {
 static void put_row(struct page *p, const char *title, const struct row *r, uint64_t whole)
 {
 	struct strbuf text = {};
-	size_t start = start_line(p, title);
+	size_t start = start_line(p, title, AT_LABEL);
 
 	strbuf_str(p->out, r->label);
 	if (r->error)
@@ -274,7 +274,7 @@ static const struct {
 
 static void put_inexact(struct page *p, const struct topk *t, uint64_t error)
 {
-	start_line(p, "");
+	start_line(p, "", AT_LABEL);
 	strbuf_str(p->out, "~: too high by at most ");
 	put_count(p->out, error);
 	strbuf_str(p->out, "; more than ");
@@ -318,7 +318,7 @@ static void put_head(struct page *p, const struct event *e, uint64_t interval_ns
 	}
 	strbuf_char(p->out, '\n');
 	if (p->s->options->filters[0]) {
-		start_line(p, "Of what matches");
+		start_line(p, "Of what matches", AT_TEXT);
 		strbuf_escaped(p->out, p->s->options->filters, sizeof(p->s->options->filters), false);
 		strbuf_char(p->out, '\n');
 	}
@@ -336,7 +336,7 @@ static void put_traffic(struct page *p)
 {
 	const struct tally *out = &p->s->out_segs, *retrans = &p->s->retrans_segs;
 
-	start_line(p, "Sent again");
+	start_line(p, "Sent again", AT_TEXT);
 	if (!p->s->traffic_known) {
 		strbuf_str(p->out, "unknown: the kernel's counters were not recorded\n");
 		return;
@@ -360,7 +360,7 @@ static void put_traffic(struct page *p)
 	}
 	strbuf_char(p->out, '\n');
 	if (!p->s->traffic_complete) {
-		start_line(p, "");
+		start_line(p, "", AT_TEXT);
 		strbuf_str(p->out, "not all namespaces could be looked into\n");
 	}
 }
@@ -369,7 +369,7 @@ static void put_loss(struct page *p)
 {
 	const struct ev_stats *s = p->stats;
 
-	start_line(p, "Records lost");
+	start_line(p, "Records lost", AT_TEXT);
 	put_count(p->out, s->lost[RING_CONTROL] + s->lost[RING_DROPS]);
 	strbuf_str(p->out, " of ");
 	put_count(p->out, s->produced);
@@ -388,7 +388,7 @@ static void put_title(struct page *p, const char *title, enum event_kind kind)
 {
 	const struct tally *t = &p->s->events[kind];
 
-	start_line(p, title);
+	start_line(p, title, AT_TEXT);
 	put_count(p->out, t->count);
 	if (p->recent) {
 		strbuf_str(p->out, "  +");
@@ -459,7 +459,7 @@ static void put_connects(struct page *p)
 #undef X
 	put_words(p, "  result", rows, n);
 	if (q->count) {
-		start_line(p, "  latency");
+		start_line(p, "  latency", AT_LABEL);
 		put_ms(p->out, "p50 ", quantile_at(q, 500));
 		put_ms(p->out, "  p90 ", quantile_at(q, 900));
 		put_ms(p->out, "  p99 ", quantile_at(q, 990));
@@ -569,6 +569,8 @@ static void summary_show(struct sink *s, const struct event *e)
 
 	if (!b)
 		return;
+	if (in_place)
+		strbuf_str(b, "\033[?7l"); /* a line wider than the screen takes one of its lines: VT100 DECAWM */
 	if (view->redraw)
 		strbuf_str(b, "\033[H\033[J"); /* to the top, and clear: ECMA-48 CUP, ED */
 	else if (view->last_ns)
@@ -577,6 +579,8 @@ static void summary_show(struct sink *s, const struct event *e)
 	put_page(&page, e, view->last_ns ? e->mono_ns - view->last_ns : e->stats.duration_ns);
 	if (in_place)
 		cut_lines(b, start, screen_lines());
+	if (in_place)
+		strbuf_str(b, "\033[?7h");
 	view->last_ns = e->mono_ns;
 	output_commit(s->out, 0);
 }

@@ -34,9 +34,21 @@ static struct options make_options(enum output_format format)
 	};
 }
 
+/* With all kinds, and summed up: the text of that would go to stderr. */
+static struct options make_json_options(void)
+{
+	struct options options = make_options(OUTPUT_JSON);
+
+	options.events = (1u << EV_KIND_COUNT) - 1;
+	options.all_protocols = options.stack = options.summary = true;
+	options.classes = (1u << DROP_CLASS_COUNT) - 1;
+	options.interval_ns = 100000000;
+	return options;
+}
+
 static void replay_into_nothing(const char *path, enum output_format format)
 {
-	struct options options = make_options(format);
+	struct options options = format == OUTPUT_JSON ? make_json_options() : make_options(format);
 	static FILE *nothing;
 	struct pipeline *p;
 
