@@ -24,10 +24,11 @@ static void on_stop(int signal)
 static void catch_stop(void)
 {
 	static const int signals[] = { SIGINT, SIGTERM, SIGHUP };
-	struct sigaction action = { .sa_handler = on_stop };
+	struct sigaction action = { .sa_handler = on_stop }, before;
 
 	for (size_t i = 0; i < ARRAY_SIZE(signals); i++)
-		sigaction(signals[i], &action, NULL);
+		if (!sigaction(signals[i], NULL, &before) && before.sa_handler != SIG_IGN) /* nohup */
+			sigaction(signals[i], &action, NULL);
 }
 
 /*
