@@ -131,7 +131,7 @@ $(WIRE): tests/e2e/wire.c | $(DEPS_STAMP)
 $(FLOOD): tests/bench/flood.c | $(DEPS_STAMP)
 	$(call msg,CC,$@)
 	$(Q)mkdir -p $(@D)
-	$(Q)$(CC) $(ALL_CFLAGS) -Werror $< -o $@
+	$(Q)$(CC) -std=gnu11 $(WARN) $(CFLAGS) $< -o $@
 
 compare: all $(FLOOD)
 	$(Q)scripts/compare.sh $(ARGS)

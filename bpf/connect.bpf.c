@@ -88,9 +88,11 @@ static __always_inline void connect_end(struct sock *sk, __u8 old, __u8 new)
 	/* Out of SYN_RECV, too, comes an active open only after a simultaneous one. */
 	if (!c && (old != TCP_SYN_SENT || BPF_CORE_READ_BITFIELD_PROBED(sk, sk_protocol) != IPPROTO_TCP))
 		return;
-	if (new == TCP_ESTABLISHED || old == TCP_SYN_RECV || connect_syn_sent((void *)sk, c))
+	/* Established without an acknowledged SYN: put together by TCP_REPAIR. */
+	if (old == TCP_SYN_RECV || (new == TCP_ESTABLISHED ? BPF_CORE_READ((struct tcp_sock *)sk, bytes_acked) != 0 :
+							     connect_syn_sent((void *)sk, c)))
 		bits |= CONNECT_SYN_SENT;
-	else if (connect_in_call(sk))
+	else if (new != TCP_ESTABLISHED && connect_in_call(sk))
 		bits |= CONNECT_IN_CALL;
 	if (c && cfg.connect_returns && (bits & CONNECT_IN_CALL)) {
 		c->failed = 1; /* what connect() returns says why */

@@ -69,7 +69,7 @@ static __noinline int drop_of_copy(__u64 *ctx)
 
 	if (cfg.has_entry && !shared.in_flight)
 		return 0;
-	sk = BPF_CORE_READ(skb, sk);
+	sk = skb->sk;
 	if (!sk)
 		return 0;
 	key = (__u64)sk;
@@ -140,20 +140,22 @@ struct dropped {
  */
 static __always_inline void drop_read_device(struct rec_drop *d, struct sk_buff *skb, struct sock *sk)
 {
-	struct net_device *dev = BPF_CORE_READ(skb, dev);
-	__u32 iif = BPF_CORE_READ(skb, skb_iif);
+	struct net_device *dev = skb->dev;
+	__u32 iif = skb->skb_iif;
 
 	__builtin_memset(d->ifname, 0, sizeof(d->ifname));
 	d->netns = 0;
-	d->ifindex = dev ? BPF_CORE_READ(dev, ifindex) : 0;
+	d->ifindex = dev ? dev->ifindex : 0;
 	if (d->received && d->ifindex != iif)
 		d->ifindex = iif;
 	else if (d->ifindex) {
-		d->netns = BPF_CORE_READ(dev, nd_net.net, ns.inum);
-		BPF_CORE_READ_STR_INTO(&d->ifname, dev, name);
+		d->netns = dev->nd_net.net->ns.inum;
+		/* Two loads instead of a call: what follows the NUL is not looked at. */
+		((__u64 *)d->ifname)[0] = ((__u64 *)dev->name)[0];
+		((__u64 *)d->ifname)[1] = ((__u64 *)dev->name)[1];
 	}
 	if (!d->netns && sk)
-		d->netns = BPF_CORE_READ(sk, __sk_common.skc_net.net, ns.inum);
+		d->netns = sk->__sk_common.skc_net.net->ns.inum;
 }
 
 /* The socket that the packet is from or for: @sk, or the listener of a request; NULL: none that could say anything. */
@@ -163,7 +165,7 @@ static __always_inline struct sock *drop_socket(struct sock *sk)
 
 	if (!sk)
 		return NULL;
-	state = BPF_CORE_READ(sk, __sk_common.skc_state);
+	state = sk->__sk_common.skc_state;
 	if (state == TCP_NEW_SYN_RECV)
 		return BPF_CORE_READ(sk, __sk_common.skc_listener);
 	return sk_is_full(state) ? sk : NULL;
@@ -174,7 +176,7 @@ static __always_inline bool is_sender(const struct rec_drop *d, struct sk_buff *
 {
 	struct rec_flow flow;
 
-	if (!BPF_CORE_READ(skb, skb_iif))
+	if (!skb->skb_iif)
 		return true;
 	if (!flow_read_ends(&flow, &sk->__sk_common))
 		return false;
@@ -204,7 +206,7 @@ static __always_inline void drop_read_socket(struct rec_drop *d, const struct dr
 	d->cgroup = compat_sk_cgroup_id(full);
 	d->ino = compat_sk_ino(full);
 	d->uid = BPF_CORE_READ(full, sk_uid.val);
-	d->state = BPF_CORE_READ(sk, __sk_common.skc_state);
+	d->state = sk->__sk_common.skc_state;
 	d->received = x->is_receiver || !is_sender(d, x->skb, sk);
 	owner_read(&d->owner, (__u64)full);
 }
@@ -212,8 +214,8 @@ static __always_inline void drop_read_socket(struct rec_drop *d, const struct dr
 /* What tells copies of one segment apart on their way out, and whether TCP will hear of the drop. */
 static __always_inline void drop_read_sending(struct rec_drop *d, struct sk_buff *skb)
 {
-	struct sock *sk = BPF_CORE_READ(skb, sk);
-	struct net_device *dev = BPF_CORE_READ(skb, dev);
+	struct sock *sk = skb->sk;
+	struct net_device *dev = skb->dev;
 	__u8 state;
 
 	__builtin_memset(d->qdisc, 0, sizeof(d->qdisc));
@@ -221,10 +223,10 @@ static __always_inline void drop_read_sending(struct rec_drop *d, struct sk_buff
 	d->bits = 0;
 	d->zero2 = 0;
 	/* Once received, by veth's peer say, the buffer may still be its sender's. */
-	if (!sk || d->received || !d->sk || BPF_CORE_READ(skb, skb_iif))
+	if (!sk || d->received || !d->sk || skb->skb_iif)
 		return;
-	d->stamp_ns = BPF_CORE_READ(skb, skb_mstamp_ns);
-	state = BPF_CORE_READ(sk, __sk_common.skc_state);
+	d->stamp_ns = skb->skb_mstamp_ns;
+	state = sk->__sk_common.skc_state;
 	if (!sk_is_full(state) || state == TCP_SYN_SENT ||
 	    BPF_CORE_READ_BITFIELD_PROBED(sk, sk_protocol) != IPPROTO_TCP || d->seq == d->end_seq ||
 	    seq_before(d->seq, BPF_CORE_READ((struct tcp_sock *)sk, snd_nxt)))
@@ -287,7 +289,8 @@ static __noinline int drop_record(__u64 *ctx, struct dropped *x)
 	struct rec_drop *d;
 	bool stack;
 
-	layer3_read(&l3, x->skb, x->sk);
+	layer3_open_typed(&l3, x->skb);
+	layer3_parse(&l3, x->sk);
 	x->tcp = l3.t.protocol == IPPROTO_TCP;
 	count_place(x->location, x->reason, x->tcp, l3.end - l3.nh);
 	if (!x->tcp && !cfg.all_protocols)
@@ -333,7 +336,7 @@ int rebpf_drop(__u64 *ctx)
 		x.sk = (void *)ctx[3];
 	x.is_receiver = x.sk;
 	if (!x.sk)
-		x.sk = BPF_CORE_READ(skb, sk);
+		x.sk = skb->sk;
 	drop_record(ctx, &x);
 	return 0;
 }

@@ -80,7 +80,8 @@ static __always_inline void overflow_emit(enum drop_source source, struct sk_buf
 	struct layer3 l3 = {};
 	struct rec_drop *d;
 
-	layer3_read(&l3, skb, NULL);
+	layer3_open(&l3, skb);
+	layer3_parse(&l3, NULL);
 	count_synthetic(source, l3.end - l3.nh);
 	if (!tuple_wanted(&l3.t))
 		return;
@@ -256,12 +257,12 @@ struct handshake {
 
 static __always_inline bool handshake_read(struct handshake *hs, struct layer3 *l3, struct sk_buff *skb)
 {
+	const __u8 *h = l3->tcp;
 	__u32 doff;
-	__u8 h[20];
 
-	layer3_read(l3, skb, NULL);
-	if (l3->t.protocol != IPPROTO_TCP || !l3->th || l3->th + 20 > l3->tail ||
-	    bpf_probe_read_kernel(h, sizeof(h), l3->head + l3->th))
+	layer3_open(l3, skb);
+	layer3_parse(l3, NULL);
+	if (l3->t.protocol != IPPROTO_TCP || !l3->th || l3->th + 20 > l3->tail)
 		return false;
 	doff = (h[12] >> 4) * 4;
 	hs->seq = bpf_ntohl(*(__u32 *)(h + 4));

@@ -13,23 +13,53 @@
 #define NEXTHDR_FRAGMENT 44
 #define NEXTHDR_DEST 60
 
-/* Offsets are from skb->head. t.ip_version 0: not IP. @th 0: no transport header that could be read. */
+/*
+ * Offsets are from skb->head. t.ip_version 0: not IP. @th 0: no transport header that could be read. @protocol, @nh, @mark_th:
+ * as the buffer says, @nh then as it was found.
+ */
 struct layer3 {
 	struct rec_tuple t;
 	unsigned char *head;
 	__u32 nh, th;
 	__u32 end;  /* of the packet */
 	__u32 tail; /* of what lies in the head */
+	__u32 mark_th;
+	__u16 protocol;
 	__u16 ip_id;
+	__u32 tcp_read;
+	__u8 tcp[20]; /* read word by word, so aligned; the first bytes of the transport header, as many as are there; of TCP and UDP only */
 };
+
+/* What a buffer says of itself, through helpers. skb->len counts from skb->data, wherever the stack has moved it. */
+static __always_inline void layer3_open(struct layer3 *l, struct sk_buff *skb)
+{
+	l->protocol = BPF_CORE_READ(skb, protocol);
+	l->head = BPF_CORE_READ(skb, head);
+	l->nh = BPF_CORE_READ(skb, network_header);
+	l->mark_th = BPF_CORE_READ(skb, transport_header);
+	l->tail = BPF_CORE_READ(skb, tail);
+	l->end = (__u32)(BPF_CORE_READ(skb, data) - l->head) + BPF_CORE_READ(skb, len);
+}
+
+/* The same where the verifier knows the pointer (tp_btf): a load each instead of a call. */
+static __always_inline void layer3_open_typed(struct layer3 *l, struct sk_buff *skb)
+{
+	l->protocol = skb->protocol;
+	l->head = skb->head;
+	l->nh = skb->network_header;
+	l->mark_th = skb->transport_header;
+	l->tail = skb->tail;
+	l->end = (__u32)(skb->data - l->head) + skb->len;
+}
 
 static __always_inline bool ipv4_read(struct layer3 *l)
 {
 	__u32 *saddr = (void *)l->t.saddr, *daddr = (void *)l->t.daddr;
-	__u8 ip[20];
+	bool both = l->nh + 40 <= l->tail; /* headers in one read: it costs as much as half of one */
+	__u8 ip[40] = {};
 	__u32 total;
 
-	if (l->nh + 20 > l->tail || bpf_probe_read_kernel(ip, sizeof(ip), l->head + l->nh))
+	if (l->nh + 20 > l->tail || bpf_probe_read_kernel(ip, both ? 40 : 20, l->head + l->nh))
 		return false;
 	if (ip[0] >> 4 != 4 || (ip[0] & 15) < 5)
 		return false;
@@ -43,8 +73,13 @@ static __always_inline bool ipv4_read(struct layer3 *l)
 	if (total >= 40 && l->nh + total < l->end && l->end - l->nh < 64)
 		l->end = l->nh + total;
 	/* A later fragment has no transport header. */
-	if (!(((ip[6] & 0x1f) << 8) | ip[7]))
-		l->th = l->nh + (ip[0] & 15) * 4;
+	if (((ip[6] & 0x1f) << 8) | ip[7])
+		return true;
+	l->th = l->nh + (ip[0] & 15) * 4;
+	if (both && (ip[0] & 15) == 5) {
+		__builtin_memcpy(l->tcp, ip + 20, 20);
+		l->tcp_read = true;
+	}
 	return true;
 }
 
@@ -80,9 +115,9 @@ static __always_inline bool ipv6_read(struct layer3 *l)
  * A buffer of a socket that has no IP header yet (no route, no memory): its ends are those of the socket. Only the TCP
  * header must be there.
  */
-static __always_inline bool socket_read(struct layer3 *l, struct sk_buff *skb, struct sock *sk)
+static __always_inline bool socket_read(struct layer3 *l, struct sock *sk)
 {
-	__u32 th = BPF_CORE_READ(skb, transport_header);
+	__u32 th = l->mark_th;
 	struct rec_flow flow;
 
 	if (!sk || th == 0xffff || !sk_is_full(BPF_CORE_READ(sk, __sk_common.skc_state)) ||
@@ -99,40 +134,40 @@ static __always_inline bool socket_read(struct layer3 *l, struct sk_buff *skb, s
 	return true;
 }
 
+/* Ports, and the TCP header that segment_read() takes apart. */
 static __always_inline void ports_read(struct layer3 *l)
 {
-	__u16 ports[2];
+	__u32 size = l->t.protocol == IPPROTO_TCP ? 20 : 8;
 
 	if (!l->th || (l->t.protocol != IPPROTO_TCP && l->t.protocol != IPPROTO_UDP))
 		return;
-	if (l->th + 4 > l->tail || bpf_probe_read_kernel(ports, sizeof(ports), l->head + l->th)) {
+	/* A cut TCP header still has its ports. */
+	if (l->th + size > l->tail)
+		size = 4;
+	if (!l->tcp_read && (l->th + size > l->tail || bpf_probe_read_kernel(l->tcp, size, l->head + l->th))) {
 		l->th = 0;
 		return;
 	}
-	l->t.sport = bpf_ntohs(ports[0]);
-	l->t.dport = bpf_ntohs(ports[1]);
+	l->t.sport = bpf_ntohs(*(__u16 *)l->tcp);
+	l->t.dport = bpf_ntohs(*(__u16 *)(l->tcp + 2));
 }
 
-static __always_inline void layer3_read(struct layer3 *l, struct sk_buff *skb, struct sock *sk)
+/* Finds the headers of an opened buffer; @sk: the socket that it belongs to, or NULL. */
+static __always_inline void layer3_parse(struct layer3 *l, struct sock *sk)
 {
-	__u16 protocol = BPF_CORE_READ(skb, protocol);
 	bool found = false;
 
-	l->head = BPF_CORE_READ(skb, head);
-	l->nh = BPF_CORE_READ(skb, network_header);
-	l->tail = BPF_CORE_READ(skb, tail);
-	/* skb->len counts from skb->data, wherever the stack has moved it. */
-	l->end = (__u32)(BPF_CORE_READ(skb, data) - l->head) + BPF_CORE_READ(skb, len);
 	if (l->nh != 0xffff) {
-		if (protocol == bpf_htons(ETH_P_IP))
+		if (l->protocol == bpf_htons(ETH_P_IP))
 			found = ipv4_read(l);
-		else if (protocol == bpf_htons(ETH_P_IPV6))
+		else if (l->protocol == bpf_htons(ETH_P_IPV6))
 			found = ipv6_read(l);
 	}
-	if (found)
-		ports_read(l);
-	else if (!socket_read(l, skb, sk))
+	if (!found && !socket_read(l, sk)) {
 		l->nh = l->end;
+		return;
+	}
+	ports_read(l);
 }
 
 /* The options where Linux and most others put them: time stamps first, then SACK. */
@@ -167,7 +202,8 @@ static __always_inline void options_read(struct rec_drop *d, const __u8 *opt, __
 /* The TCP part of a DROP record; all zero, and tcp_flags with it, if there is no whole TCP header. */
 static __always_inline void segment_read(struct rec_drop *d, const struct layer3 *l, bool tcp)
 {
-	__u8 h[60] = {};
+	const __u8 *h = l->tcp;
+	__u8 opt[40];
 	__u32 doff, len;
 
 	d->seq = d->end_seq = d->ack = 0;
@@ -175,22 +211,25 @@ static __always_inline void segment_read(struct rec_drop *d, const struct layer3
 	d->tcp_flags = 0;
 	d->sacks = 0;
 	__builtin_memset(d->sack, 0, sizeof(d->sack));
-	if (!tcp || !l->th || l->th + 20 > l->tail || bpf_probe_read_kernel(h, 20, l->head + l->th))
+	if (!tcp || !l->th || l->th + 20 > l->tail)
 		return;
 	doff = (h[12] >> 4) * 4;
 	if (doff < 20 || l->end < l->th + doff)
 		return;
 	len = doff - 20;
-	if (len && len <= 40 && l->th + doff <= l->tail)
-		bpf_probe_read_kernel(h + 20, len & 63, l->head + l->th + 20);
-	else
+	if (len > sizeof(opt) || l->th + doff > l->tail)
 		len = 0;
 	d->tcp_flags = h[13];
 	d->seq = bpf_ntohl(*(__u32 *)(h + 4));
 	d->ack = d->tcp_flags & TCP_FLAG_ACK ? bpf_ntohl(*(__u32 *)(h + 8)) : 0;
 	d->end_seq = d->seq + (l->end - l->th - doff) + !!(d->tcp_flags & TCP_FLAG_SYN) +
 		     !!(d->tcp_flags & TCP_FLAG_FIN);
-	options_read(d, h + 20, len);
+	if (!len)
+		return;
+	__builtin_memset(opt, 0, sizeof(opt));
+	/* verifier: it does not see above that a header of 60 bytes has 40 of options. */
+	if (!bpf_probe_read_kernel(opt, len < sizeof(opt) ? len : sizeof(opt), l->head + l->th + 20))
+		options_read(d, opt, len);
 }
 
 /* ---- connection tracking ---- */
@@ -226,7 +265,7 @@ static __always_inline void tuple_from_ct(struct rec_tuple *t, struct nf_conntra
 	}
 }
 
-/* struct nf_conn may be absent from a kernel without connection tracking. */
+/* struct nf_conn may be absent from a kernel without connection tracking. For tp_btf, like layer3_open_typed(). */
 static __always_inline void translated_read(struct translated *x, struct sk_buff *skb)
 {
 	struct nf_conn *ct;
@@ -235,7 +274,7 @@ static __always_inline void translated_read(struct translated *x, struct sk_buff
 
 	if (!bpf_core_field_exists(skb->_nfct) || !bpf_core_type_exists(struct nf_conn))
 		return;
-	nfct = BPF_CORE_READ(skb, _nfct);
+	nfct = skb->_nfct;
 	ct = (void *)(nfct & NFCT_PTRMASK);
 	if (!ct)
 		return;

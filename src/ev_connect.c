@@ -32,7 +32,7 @@ static void connect_fields(const struct event *e, struct visitor *v)
 	field_name(v, FIELD("result", SHOW_ALWAYS), connect_result_name(c->result), result_tone(c));
 	field_name(v, FIELD_NOTE("error", SHOW_ALWAYS), err, TONE_NONE);
 	field_us_if(v, established ? FIELD_AS("latency_us", "latency", SHOW_ALWAYS) : FIELD("latency_us", SHOW_NEVER),
-		    established && c->has_duration, c->duration_us);
+		    established && c->syn_sent && c->has_duration, c->duration_us);
 	field_us_if(v, established ? FIELD("duration_us", SHOW_NEVER) : FIELD_AS("duration_us", "after", SHOW_ALWAYS),
 		    c->has_duration, c->duration_us);
 	field_bool(v, FIELD_IF(!c->syn_sent, "syn_sent", SHOW_NEVER), c->syn_sent);

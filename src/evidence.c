@@ -53,8 +53,9 @@ struct evidence {
 	uint32_t *bucket; /* links */
 	uint32_t bucket_count; /* a power of two */
 	uint64_t seed, latest_ns;
-	uint64_t forgotten_ns[REBPF_FLOW_BUCKETS]; /* by flow_buckets() */
-	uint64_t forgotten_any_ns;
+	/* When what is forgotten happened: by flow_bucket_of(), of translated packets (which flow's is not known), of all. */
+	uint64_t forgotten_ns[REBPF_FLOW_BUCKETS];
+	uint64_t forgotten_nat_ns, forgotten_any_ns;
 };
 
 struct evidence *evidence_new(uint32_t max)
@@ -160,16 +161,19 @@ static uint8_t flow_bucket_of(uint64_t source, uint64_t destination)
 	return (uint8_t)((source ^ destination) >> 8);
 }
 
+static void raise_to(uint64_t *ns, uint64_t to_ns)
+{
+	if (to_ns > *ns)
+		*ns = to_ns;
+}
+
 /* A translated packet's flow may be known by other addresses. */
 static void forget(struct evidence *e, const struct packet *p)
 {
-	uint8_t bucket = flow_bucket_of(p->end[0], p->end[1]);
-
-	if (p->ts_ns > e->forgotten_any_ns)
-		e->forgotten_any_ns = p->ts_ns;
-	for (unsigned int i = 0; i < REBPF_FLOW_BUCKETS; i++)
-		if ((i == bucket || p->key[KEY_NAT]) && p->ts_ns > e->forgotten_ns[i])
-			e->forgotten_ns[i] = p->ts_ns;
+	raise_to(&e->forgotten_any_ns, p->ts_ns);
+	raise_to(&e->forgotten_ns[flow_bucket_of(p->end[0], p->end[1])], p->ts_ns);
+	if (p->key[KEY_NAT])
+		raise_to(&e->forgotten_nat_ns, p->ts_ns);
 }
 
 static void chain(struct evidence *e, struct packet *p, unsigned int which, uint64_t key)
@@ -507,8 +511,8 @@ void evidence_ask(const struct evidence *e, const struct evidence_query *q, stru
 	s.remote = key_of_end(e, q->t.daddr, q->t.dport, q->t.ip_version);
 	s.forward = key_of_ends(s.local, s.remote);
 	s.backward = key_of_ends(s.remote, s.local);
-	a->forgotten = q->from_ns <= (q->any_addresses ? e->forgotten_any_ns :
-							   e->forgotten_ns[flow_bucket_of(s.local, s.remote)]);
+	a->forgotten = q->from_ns <= e->forgotten_ns[flow_bucket_of(s.local, s.remote)] || q->from_ns <= e->forgotten_nat_ns ||
+		       (q->any_addresses && q->from_ns <= e->forgotten_any_ns);
 	walk(&s, s.forward, false, WALK_FORWARD);
 	walk(&s, s.backward, false, WALK_BACKWARD);
 	if (!a->lost.found && q->is_synack)

@@ -139,6 +139,6 @@ void option_help(struct strbuf *b)
 			if (row->group == g && !row->hidden)
 				row = add_option(b, row);
 	}
-	strbuf_str(b, "With --type or --cause: retransmissions only, unless -e asks for more.\n");
+	strbuf_str(b, "Without -e, --type and --cause ask for retransmit, --min-latency for connect.\n");
 	strbuf_str(b, "Exit status: 0 normal end, 1 failure, 2 usage, 3 not possible on this kernel.\n");
 }

@@ -20,6 +20,14 @@
 
 #define TICK_MS 100
 #define DRAIN_BUDGET 4096            /* records of one ring before timers and signals get their turn */
+#define DRAIN_TURNS 16
+/*
+ * So many records at one wake-up are a flood: then it is left to a timer to come back, not to a record, whose wake-up costs
+ * its producer an interrupt. The rings hold a hundred times what comes meanwhile.
+ */
+#define FLOOD_RECORDS 32
+#define FLOOD_PAUSE_NS (5 * NSEC_PER_MSEC)
+#define UNFINISHED_NS NSEC_PER_MSEC /* until a record that its producer has not finished is looked at again */
 #define HINT_AFTER_NS (10 * NSEC_PER_SEC)
 /* While there are retransmissions: after each, but not sooner than so, and than so many times what the last one took. */
 #define SURVEY_MIN_NS (2 * NSEC_PER_MSEC)
@@ -49,7 +57,7 @@ struct live {
 	uint64_t drained_ns;          /* the rings have been read up to here */
 	uint64_t surveyed_ns, surveyed_full_ns; /* the last ones began, or ended, then */
 	uint64_t survey_pause_ns, survey_full_pause_ns;
-	int survey_timer;
+	int survey_timer, drain_timer;
 	bool survey_wanted, survey_full_wanted;
 	uint64_t armed_ns, rate_at_ns, rate_produced, rate_drops, skipped_runs;
 	uint64_t consumed; /* records of the rings */
@@ -250,35 +258,49 @@ static size_t drain(struct live *l)
 /* ---- the loop ---- */
 
 /*
- * Reads until the rings are empty, then goes to sleep in a way that no record is slept through: a producer that
- * reserves after the flag is set wakes us, one that reserved before is seen by the second look.
+ * Goes to sleep in a way that no record is slept through: a producer that reserves after the flag is set wakes us, one that
+ * reserved before is seen by the second look.
  */
+static void await_wake(struct live *l)
+{
+	bool empty = true;
+
+	*(volatile uint32_t *)&l->shared->asleep = 1;
+	__sync_synchronize();
+	for (int r = 0; r < RING_COUNT; r++)
+		empty &= !l->ring[r] || ring_is_empty(l->ring[r]);
+	if (!empty)
+		loop_timer_set(l->loop, l->drain_timer, UNFINISHED_NS);
+}
+
+/* Reads the rings, and settles when to do so next. */
 static void on_wake(void *ctx)
 {
 	struct live *l = ctx;
-	bool empty = true;
 	uint32_t netns, tgid;
+	size_t records = 0;
+	int turn;
 
 	*(volatile uint32_t *)&l->shared->asleep = 0;
 	/* Once more if an attempt waits for a survey. */
-	for (int turn = 0; turn < 16; turn++) {
-		if (!drain(l) && !is_survey_due(l))
+	for (turn = 0; turn < DRAIN_TURNS; turn++) {
+		size_t n = drain(l);
+
+		records += n;
+		if (n < FLOOD_RECORDS && !is_survey_due(l))
 			break;
 	}
 	pipeline_flush(l->pipeline);
 	while (pipeline_take_missed(l->pipeline, &netns, &tgid))
 		if (l->egress)
 			egress_visit(l->egress, netns, tgid, clock_mono_ns());
-	*(volatile uint32_t *)&l->shared->asleep = 1;
-	__sync_synchronize();
-	for (int r = 0; r < RING_COUNT; r++)
-		empty &= !l->ring[r] || ring_is_empty(l->ring[r]);
+	if (records < FLOOD_RECORDS)
+		await_wake(l);
+	else
+		loop_timer_set(l->loop, l->drain_timer, turn < DRAIN_TURNS ? FLOOD_PAUSE_NS : 0);
 	if (l->survey && l->survey_wanted)
 		loop_timer_set(l->loop, l->survey_timer,
 			       l->survey_full_wanted ? l->survey_full_pause_ns : l->survey_pause_ns);
-	/* What is left is not finished by its producer, or more than our turn: the next tick, or the fd, comes soon. */
-	if (!empty)
-		log_trace("rings are not empty");
 	if (pipeline_is_done(l->pipeline))
 		loop_stop(l->loop);
 }
@@ -371,12 +393,13 @@ static int add_sources(struct live *l)
 
 	for (int r = 0; r < RING_COUNT && !err; r++)
 		if (l->ring[r])
-			err = loop_on_readable(l->loop, probes_ring_fd(l->probes, (enum record_ring)r), on_wake, l);
+			err = loop_on_edge(l->loop, probes_ring_fd(l->probes, (enum record_ring)r), on_wake, l);
 	if (!err && l->egress && egress_fd(l->egress) >= 0)
 		err = loop_on_readable(l->loop, egress_fd(l->egress), on_interfaces, l);
 	l->survey_timer = loop_timer(l->loop, on_wake, l);
-	if (!err && l->survey_timer < 0)
-		err = l->survey_timer;
+	l->drain_timer = loop_timer(l->loop, on_wake, l);
+	if (!err && (l->survey_timer < 0 || l->drain_timer < 0))
+		err = -ENOMEM;
 	if (!err)
 		err = loop_every(l->loop, TICK_MS * NSEC_PER_MSEC, on_tick, l);
 	if (!err)

@@ -79,6 +79,11 @@ int loop_on_readable(struct loop *l, int fd, loop_fn *fn, void *ctx)
 	return add(l, fd, EV_READ | EV_PERSIST, 0, fn, ctx);
 }
 
+int loop_on_edge(struct loop *l, int fd, loop_fn *fn, void *ctx)
+{
+	return add(l, fd, EV_READ | EV_ET | EV_PERSIST, 0, fn, ctx);
+}
+
 int loop_on_signal(struct loop *l, int signal, loop_fn *fn, void *ctx)
 {
 	return add(l, signal, EV_SIGNAL | EV_PERSIST, 0, fn, ctx);

@@ -15,6 +15,7 @@ void loop_free(struct loop *l);
 
 /* Each: 0 or negative errno. What was added goes with the loop. */
 int loop_on_readable(struct loop *l, int fd, loop_fn *fn, void *ctx); /* level-triggered */
+int loop_on_edge(struct loop *l, int fd, loop_fn *fn, void *ctx);     /* only when it is woken */
 int loop_on_signal(struct loop *l, int signal, loop_fn *fn, void *ctx);
 int loop_every(struct loop *l, uint64_t interval_ns, loop_fn *fn, void *ctx);
 int loop_after(struct loop *l, uint64_t delay_ns, loop_fn *fn, void *ctx); /* once */

@@ -372,11 +372,11 @@ const struct option_row option_table[] = {
 		.once = true, FIELD(explain),
 	},
 	[OPTION_HELP] = {
-		.type = &type_action, .group = GROUP_HELP, .letter = 'h', .name = "help", .help = "this text",
+		.type = &type_action, .group = GROUP_HELP, .letter = 'h', .name = "help", .with_next = true, .help = "",
 	},
 	[OPTION_VERSION] = {
 		.type = &type_action, .group = GROUP_HELP, .letter = 'V', .name = "version",
-		.help = "the version",
+		.help = "this text; the version",
 	},
 	[OPTION_FORCE] = {
 		.type = &type_string, .group = GROUP_HELP, .name = "force", .value = "ROLE=NAME,...",

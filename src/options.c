@@ -235,15 +235,15 @@ static int options_validate(const struct parser *p)
 
 static void settle_events(struct options *o)
 {
-	bool of_retransmissions = o->types || o->causes;
+	uint32_t implied = 0;
 
 	o->events_given = o->events & ~OPTION_ALL_BIT;
-	if (!o->events && of_retransmissions)
-		o->events = 1u << EV_RETRANSMIT;
-	else if (!o->events && o->min_latency_ns)
-		o->events = 1u << EV_CONNECT;
-	else if (!o->events)
-		o->events = option_table[OPTION_EVENTS].initial;
+	if (o->types || o->causes)
+		implied |= 1u << EV_RETRANSMIT;
+	if (o->min_latency_ns)
+		implied |= 1u << EV_CONNECT;
+	if (!o->events)
+		o->events = implied ? implied : option_table[OPTION_EVENTS].initial;
 	if (o->events & OPTION_ALL_BIT)
 		o->events = (1u << EV_KIND_COUNT) - 1;
 	if (o->events & 1u << EV_RETRANSMIT)

@@ -20,8 +20,8 @@ enum color_mode { COLOR_AUTO, COLOR_ALWAYS, COLOR_NEVER };
 
 struct options {
 	/*
-	 * Bit per enum event_kind. EV_STATS is always among them, EV_SPURIOUS with EV_RETRANSMIT. --type and --cause
-	 * ask for retransmissions only, --min-latency for connects, unless there is an -e.
+	 * Bit per enum event_kind. EV_STATS is always among them, EV_SPURIOUS with EV_RETRANSMIT. Without an -e,
+	 * --type and --cause ask for retransmissions only, --min-latency for connects only.
 	 */
 	uint32_t events;
 	bool events_given; /* -e named at least one kind ("all" names none) */

@@ -22,9 +22,13 @@ LINE = re.compile(r" (\d+)\.(\d{6}): (\w+): (.*)$")
 
 
 class Witness:
-    """Retransmissions and drops on top of process 1, by an ftrace instance of its own; none where there is no tracefs."""
+    """Retransmissions and drops on top of process 1, by an ftrace instance of its own; none where there is no tracefs.
 
-    def __init__(self):
+    Of other events with ports, what it calls retransmissions are those.
+    """
+
+    def __init__(self, events=EVENTS):
+        self.events = events
         self.mount = self.instance = None
         self.known = ([], [])
         with contextlib.suppress(OSError, subprocess.CalledProcessError):
@@ -44,7 +48,7 @@ class Witness:
         self.put("buffer_size_kb", "1024")
         self.put("options/event-fork", "1")
         self.put("set_event_pid", " ".join(os.listdir("/proc/1/task")))
-        for event in EVENTS:
+        for event in self.events:
             self.put("events/%s/enable" % event, "1")
 
     def put(self, name, value):

@@ -358,14 +358,15 @@ def test_cause(one, watch, witness):
             "events and counters differ at %s; without an event: %s" % (side, [str(rec) for rec in unseen])
     check_losses(net, truth, counted)
     assert not unseen and not extra, ([str(rec) for rec in unseen], extra[:3])
-    assert len(open_cases) <= (max(2, 0.05 * len(cases)) if SLOW == 1 else max(5, 0.2 * len(cases))), matrix.text()
+    # What the lab itself cannot decide must be little, or the lab would prove nothing; all in all less: test_matrix.
+    assert len(open_cases) <= (max(3, 0.1 * len(cases)) if SLOW == 1 else max(5, 0.2 * len(cases))), matrix.text()
     if TRUTH_ONLY:
         return
     text = matrix.text() + "\n" + "\n".join(str(case) for case in cases if case.result in ("wrong", "unknown"))[:6000]
     assert not matrix.forbidden(), text
     for kind in ("local", "ack_local", "network"):
         right, all_of = matrix.share(kind, "right")
-        assert right >= all_of - max(1, 0.03 * all_of), text
+        assert right >= all_of - max(3, 0.05 * all_of), text
 
 
 # Of a few hundred, so many may be otherwise: one part in a hundred is less than what a single busy queue makes of them.
@@ -380,6 +381,8 @@ def test_matrix():
     for kind in ("local", "ack_local", "network"):
         right, all_of = MATRIX.share(kind, "right")
         assert right >= 0.99 * all_of - FEW * (all_of < 1000), MATRIX.text()
+    undecided = sum(case.result == "open" and case.verdict.why != LATE for case in MATRIX.cases)
+    assert undecided <= (0.03 if SLOW == 1 else 0.15) * len(MATRIX.cases) + FEW, MATRIX.text()
     decidable = [case for case in MATRIX.cases if case.result not in ("open", "exempt")]
     unknown = sum(case.result == "unknown" for case in decidable)
     assert unknown <= 0.02 * len(decidable) + FEW * (len(decidable) < 1000), MATRIX.text()

@@ -135,12 +135,15 @@ RETRANSMIT_BRIEF = ("time", "netns", "pid", "sport", "dport", "state", "type", "
                     "ret", "outcome", "drop", "cause", "cause_drop", "cause_why")
 DROP_BRIEF = ("time", "netns", "ifname", "pid", "comm", "saddr", "sport", "daddr", "dport", "state", "reason", "class",
               "location", "protocol", "flags", "seq", "len", "received")
+CONNECT_BRIEF = ("time", "netns", "pid", "comm", "saddr", "sport", "daddr", "dport", "result", "error", "latency_us",
+                 "duration_us", "syn_sent", "syn_retrans", "cause_drop")
+BRIEF = {"drop": DROP_BRIEF, "connect": CONNECT_BRIEF}
 
 
 def brief(events):
     """Events as a person reads them in a failed assertion."""
-    return "\n".join("  " + " ".join("%s=%s" % (key, e.get(key)) for key in
-                                     (DROP_BRIEF if e["event"] == "drop" else RETRANSMIT_BRIEF)) for e in events)
+    return "\n".join("  " + " ".join("%s=%s" % (key, e.get(key)) for key in BRIEF.get(e["event"], RETRANSMIT_BRIEF))
+                     for e in events)
 
 
 def rfc3339(seconds):

@@ -234,6 +234,18 @@ class Truth:
         end = bisect.bisect_left(reverse.times, until)
         return reverse, [rec for rec in sent[at:end] if self.covers(flow, rec, byte)]
 
+    @staticmethod
+    def is_on_host(fate):
+        return bool(fate.place) and fate.place[0] != "?" and not fate.place.startswith("wire")
+
+    def is_lost_at(self, way, key, flow, byte, *times):
+        """Was an acknowledgement lost on this host so near to one of these times that before and after are one?"""
+        for at in times:
+            reverse, near = self.answers(way, key, flow, byte, at - MOMENT, at + MOMENT)
+            if any(self.is_on_host(self.fate(self.other(way), reverse, one, None)) for one in near):
+                return True
+        return False
+
     def judge(self, way, key, flow, rec, copies, index):
         """The truth about one retransmission."""
         if index == 0:
@@ -245,8 +257,10 @@ class Truth:
         back = self.other(way)
         reverse, covering = self.answers(way, key, flow, byte, previous.at, rec.at)
         fates = [(one, self.fate(back, reverse, one, None)) for one in covering]
-        on_host = [f.place for _, f in fates if f.place and f.place[0] != "?" and not f.place.startswith("wire")
-                   and f.reached[-1].at < rec.at - MOMENT]
+        on_host = [f.place for _, f in fates if self.is_on_host(f) and previous.at + MOMENT < f.reached[-1].at < rec.at - MOMENT]
+        if not on_host and self.is_lost_at(way, key, flow, byte, previous.at, rec.at) and \
+                (not fate.place or fate.place.startswith("wire")):
+            return Verdict("undecidable", why="acknowledged at that very moment")
         if fate.place:
             if fate.place[0] == "?":
                 return Verdict("undecidable", why="lost at " + fate.place)

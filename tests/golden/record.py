@@ -20,7 +20,7 @@ import threading
 import time
 
 import causes
-from lab import (BARE_ACK, BLOCK, DATA, SLOW, TC_ACT_SHOT, Net, nth, receive_bytes, reset, start_connect, transfer,
+from lab import (BARE_ACK, BLOCK, DATA, SLOW, SYN, TC_ACT_SHOT, Net, nth, receive_bytes, reset, start_connect, transfer,
                  wait_until)
 
 REBPF = os.environ.get("REBPF", os.path.join("build", "rebpf"))
@@ -33,12 +33,11 @@ NETWORKS = [ipaddress.ip_network(text)
 with open(os.path.join("bpf", "event_kinds.h"), encoding="utf-8") as source:
     KINDS = ["NONE", *re.findall(r"X\((\w+), rec_\w+, \w+\)", source.read())]
 # Each struct rec_owner of a record; the last of two is the task that ran when it happened.
-OWNERS_AT = {"RTX_ENTRY": (104, 128), "DROP": (152, 176), "SPURIOUS": (104,), "OWNER": (40,), "SOCKET": (56,),
-             "CONNECT": (104, 128)}
+OWNERS_AT = {"RTX_ENTRY": (104, 128), "CONNECT": (104, 128), "DROP": (152, 176), "SPURIOUS": (104,), "OWNER": (40,), "SOCKET": (56,)}
 RELEASE_AT = 24 + 24  # rec_host.release
 # Each address of a record, and the byte that says its version: 0 for none.
-ADDRESSES_AT = {"RTX_ENTRY": ((24, 60), (40, 60)), "SPURIOUS": ((24, 60), (40, 60)), "ADDR": ((24, 44),),
-                "CONNECT": ((24, 60), (40, 60)),
+ADDRESSES_AT = {"RTX_ENTRY": ((24, 60), (40, 60)), "SPURIOUS": ((24, 60), (40, 60)), "CONNECT": ((24, 60), (40, 60)),
+                "ADDR": ((24, 44),),
                 "DROP": ((40, 76), (56, 76), (272, 308), (288, 308), (312, 348), (328, 348))}
 
 
@@ -338,8 +337,42 @@ def summary(net, record):
         receive_bytes(server, 1000)
 
 
+def connect(net, record):
+    """Connects only, one of each end: refused, established over both versions, with the first SYN lost, not answered at all,
+    given up by the program, and without a port to begin from."""
+    net.a.sysctl("net.ipv4.tcp_syn_retries", 1)
+    with contextlib.suppress(OSError):
+        net.a.sysctl("net.ipv4.tcp_syn_linear_timeouts", 0)
+
+    def sock(family=socket.AF_INET):
+        return net.keep(net.a.socket(family))
+
+    with record("-e", "connect"):
+        with contextlib.suppress(ConnectionRefusedError):
+            sock(socket.AF_INET6).connect((net.addr[6][1], PORT))
+        listener = net.listen(PORT, 0)
+        sock(socket.AF_INET6).connect((net.addr[6][1], PORT))
+        sock(socket.AF_INET6).connect(("::ffff:" + net.addr[4][1], PORT))
+        rule = net.b.drop("input", SYN + " " + nth(0))
+        sock().connect((net.addr[4][1], PORT))
+        rule.remove()
+        rule = net.a.drop("output", SYN)
+        with contextlib.suppress(TimeoutError):
+            sock().connect((net.addr[4][1], PORT))
+        left = sock()
+        start_connect(left, (net.addr[4][1], PORT))
+        wait_until(lambda: rule.count() >= 3, what="the SYN")
+        left.close()
+        rule.remove()
+        net.a.sysctl("net.ipv4.ip_local_port_range", "40000 40000")
+        for _ in range(2):
+            with contextlib.suppress(OSError):
+                sock().connect((net.addr[4][1], PORT))
+        assert listener
+
+
 SITUATIONS = {situation.__name__: situation
-              for situation in (local, mapped, stack, sender, ack, wire, wire6, late, overflow, given_up, summary)}
+              for situation in (local, mapped, stack, sender, ack, wire, wire6, late, overflow, given_up, connect, summary)}
 
 
 def make(path, name):

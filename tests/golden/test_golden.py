@@ -30,6 +30,14 @@ with open(os.path.join(HERE, "..", "..", "bpf", "event_kinds.h"), encoding="utf-
     KINDS = ["NONE", *re.findall(r"X\((\w+), rec_\w+, \w+\)", source.read())]
 
 
+# What is shown of them, in place of what is shown without -e.
+CONNECTS = sorted(name for name in NAMES if name.split("-")[0] == "connect")
+
+
+def shown(name):
+    return ["-e", "connect"] if name in CONNECTS else []
+
+
 def recording(name):
     return os.path.join(HERE, name + ".rebpf")
 
@@ -128,7 +136,7 @@ def test_old_recordings_are_old():
 
 @pytest.mark.parametrize("name", NAMES)
 def test_text(name):
-    compare(name + ".txt", text(recording(name)))
+    compare(name + ".txt", text(recording(name), *shown(name)))
 
 
 @pytest.mark.parametrize("name", ["shot", "output", "ipv6", "synack"])
@@ -157,9 +165,20 @@ def test_more_text(name):
     compare(name + "-v.txt", out)
 
 
+@pytest.mark.parametrize("name", CONNECTS)
+def test_more_text_of_connects(name):
+    """Words are added behind the others, and to the drop."""
+    status, out, _ = replay(recording(name), "--utc", "-v", "-e", "connect")
+    assert status == 0
+    short = text(recording(name), "-e", "connect").splitlines()
+    for line, longer in zip(short, out.splitlines()):
+        assert re.sub(r" cause_drop=\S+", "", longer).startswith(re.sub(r" cause_drop=\S+", "", line) + " netns=")
+    compare(name + "-v.txt", out)
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_json(name):
-    compare(name + ".json", json_lines(recording(name)))
+    compare(name + ".json", json_lines(recording(name), *shown(name)))
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -171,10 +190,11 @@ def test_fit_to_keep(name):
     stats = json.loads(json_lines(recording(name)).splitlines()[-1])
     assert stats["lost"] == {"control": 0, "drops": 0}
     assert (stats["missed"], stats["malformed"], stats["incomplete"]) == (0, 0, 0)
-    every = events(recording(name), "--class", "all")
+    every = events(recording(name), "--class", "all", "-e", "all")
     assert stats["attempts"] == sum(e["event"] == "retransmit" for e in every)
     assert stats["drops"] == sum(e["event"] == "drop" for e in every)
     assert stats["spurious"] == sum(e["event"] == "spurious" for e in every)
+    assert stats["connects"] == sum(e["event"] == "connect" for e in every)
     assert every
     assert {e["task_comm"].split("/")[0] for e in every if e.get("task_comm")} <= {"python3", "swapper", "ksoftirqd"}
     assert {e["comm"] for e in every} <= {"python3", None}
@@ -184,8 +204,8 @@ DROP_SIZE = 448  # of a whole rec_drop
 
 
 # Of each kind: (offset of an address, offset of its version, 0 for none). bpf/event.h: rec_flow, rec_tuple, rec_addr.
-ADDRESSES_AT = {"RTX_ENTRY": ((24, 60), (40, 60)), "SPURIOUS": ((24, 60), (40, 60)), "ADDR": ((24, 44),),
-                "CONNECT": ((24, 60), (40, 60)),
+ADDRESSES_AT = {"RTX_ENTRY": ((24, 60), (40, 60)), "SPURIOUS": ((24, 60), (40, 60)), "CONNECT": ((24, 60), (40, 60)),
+                "ADDR": ((24, 44),),
                 "DROP": ((40, 76), (56, 76), (272, 308), (288, 308), (312, 348), (328, 348))}
 NETWORKS = [ipaddress.ip_network(net)
             for net in ("10.77.0.0/16", "fd77::/16", "127.0.0.0/8", "::1/128", "fe80::ff:fe00:0/120")]
@@ -228,15 +248,27 @@ SITUATIONS = {
     "given_up": lambda e: e["reason"] == "RETRIES_EXCEEDED" and e["synthetic"],
     "summary": lambda e: e["cause"] == "local" and e["outcome"] == "sent",
     "synack": lambda e: e["type"] == "synack" and e["attempt"] == 2 and e["sport"] == 7077 and e["cwnd"] is None,
+    "connect": lambda e: e["result"] == "timeout" and e["syn_retrans"] == 1 and e["cause_drop"]["reason"] == "NETFILTER_DROP",
 }
+
+
+@pytest.mark.parametrize("name", CONNECTS)
+def test_shows_all_results(name):
+    """What happened in record.py's connect(), in its order."""
+    found = [(e["result"], e["ip_version"], e["syn_sent"], e["syn_retrans"], e["cause_drop"] is not None)
+             for e in events(recording(name), "-e", "connect")]
+    assert found == [
+        ("refused", 6, True, 0, True), ("established", 6, True, 0, False), ("established", 4, True, 0, False),
+        ("established", 4, True, 1, True), ("timeout", 4, True, 1, True), ("aborted", 4, True, 0, True),
+        ("established", 4, True, 0, False), ("failed", 4, False, 0, False)]
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_shows_its_situation(name):
     """The expectations below are what rebpf said; this is what it has to say, whatever was recorded."""
     what = name.split("-")[0]
-    kind = {"late": "spurious", "stack": "drop", "overflow": "drop", "given_up": "drop"}.get(what, "retransmit")
-    assert any(SITUATIONS[what](e) for e in events(recording(name), "--stack") if e["event"] == kind)
+    kind = {"late": "spurious", "stack": "drop", "overflow": "drop", "given_up": "drop", "connect": "connect"}.get(what, "retransmit")
+    assert any(SITUATIONS[what](e) for e in events(recording(name), "--stack", *shown(name)) if e["event"] == kind)
 
 
 def test_sums():
@@ -321,6 +353,29 @@ def test_filter(args, wanted):
     assert left_out or args[1] in ("7077", "python3") and args[0] != "--sport"
 
 
+CONNECT_FILTERS = [
+    (["--min-latency", "900ms"], lambda e: (e["duration_us"] or 0) >= 900000),
+    (["--min-latency", "250us"], lambda e: (e["duration_us"] or 0) >= 250),
+    (["--min-latency", "1h"], lambda e: False),
+    (["--reason", "netfilter_drop"], lambda e: "NETFILTER_DROP" in reasons(e)),
+    (["-6"], lambda e: e["ip_version"] == 6),
+    (["--daddr", "10.77.0.2", "--sport", "40000"], lambda e: e["sport"] == 40000),
+    (["-i", "a0"], lambda e: False),
+    (["--type", "rto"], lambda e: True),
+]
+
+
+@pytest.mark.parametrize("args, wanted", CONNECT_FILTERS, ids=[" ".join(args) for args, _ in CONNECT_FILTERS])
+def test_filter_of_connects(args, wanted):
+    for name in CONNECTS:
+        every = events(recording(name), "-e", "connect")
+        want = [e for e in every if wanted(e)]
+        assert events(recording(name), "-e", "connect", *args) == want, name
+        assert want or args[1] in ("1h", "a0")
+        if args[0] == "--min-latency":
+            assert events(recording(name), *args) == want
+
+
 def test_filter_by_netns_and_pid():
     for key, option in (("netns", "--netns"), ("pid", "-p")):
         name = "synack"
@@ -368,7 +423,8 @@ def test_events_option():
         assert {e["event"] for e in events(path, "-e", "drop")} <= {"drop"}
         assert {e["event"] for e in events(path, "-e", "retransmit")} <= {"retransmit", "spurious"}
         assert text(path, "-e", "drop,retransmit") == text(path)
-        assert [line for line in text(path, "-e", "all").splitlines() if " CONNECT " not in line] == text(path).splitlines()
+        assert text(path, "-e", "all") == text(path, "-e", "drop,connect,retransmit")
+        assert {e["event"] for e in events(path, "-e", "connect")} == ({"connect"} if name in [*CONNECTS, "summary"] else set())
         assert "".join(sorted(text(path).splitlines(True))) == "".join(sorted(
             (text(path, "-e", "drop") + text(path, "-e", "retransmit")).splitlines(True)))
 

@@ -18,8 +18,9 @@ static void test_defaults(void **state)
 {
 	(void)state;
 	assert_run();
-	assert_int_equal(opt.events, (1u << EV_KIND_COUNT) - 1);
+	assert_int_equal(opt.events, ((1u << EV_KIND_COUNT) - 1) & ~(1u << EV_CONNECT));
 	assert_false(opt.events_given);
+	assert_int_equal(opt.min_latency_ns, 0);
 	assert_int_equal(opt.addr_count + opt.port_count + opt.pid_count + opt.comm_count, 0);
 	assert_int_equal(opt.cgroup_count + opt.netns_count + opt.ifname_count + opt.reason_count, 0);
 	assert_int_equal(opt.ip_version, 0);
@@ -128,6 +129,7 @@ static void test_duration(void **state)
 	check_duration("30", 30 * NSEC_PER_SEC);
 	check_duration("30s", 30 * NSEC_PER_SEC);
 	check_duration("500ms", 500 * NSEC_PER_MSEC);
+	check_duration("1us", 1000);
 	check_duration("2m", 120 * NSEC_PER_SEC);
 	check_duration("1h", 3600 * NSEC_PER_SEC);
 	check_duration("1.5", 1500 * NSEC_PER_MSEC);

@@ -86,6 +86,24 @@ static struct event sample_spurious(void)
 	return e;
 }
 
+/* 10.0.0.1:51234 > 192.168.1.2:443 in 3 ms after a drop, for 1234 nginx. */
+static struct event sample_connect(void)
+{
+	struct event e = { .kind = EV_CONNECT };
+	struct ev_connect *c = &e.connect;
+
+	c->c = sample().retransmit.c;
+	c->c.flow.lport = 51234;
+	c->c.flow.rport = 443;
+	c->result = CONNECT_ESTABLISHED;
+	c->syn_sent = c->has_duration = true;
+	c->duration_us = 3000;
+	c->cause_drop.place.known = true;
+	strcpy(c->cause_drop.place.reason, "NETFILTER_DROP");
+	strcpy(c->cause_drop.place.ifname, "eth0");
+	return e;
+}
+
 static struct options everything(void)
 {
 	return (struct options){ .events = (1u << EV_KIND_COUNT) - 1, .classes = CLASS_BAD | CLASS_POLICY };
@@ -500,6 +518,104 @@ static void test_spurious(void **state)
 	assert_false(filter_wants(&o, &e));
 }
 
+/* As long as that, or longer; successes and failures alike. */
+static void test_connect_min_latency(void **state)
+{
+	struct options o = everything();
+	struct event e = sample_connect(), other = sample_drop();
+
+	(void)state;
+	assert_true(filter_wants(&o, &e));
+	o.min_latency_ns = 3000000;
+	assert_true(filter_wants(&o, &e));
+	o.min_latency_ns = 3000001;
+	assert_false(filter_wants(&o, &e));
+	o.min_latency_ns = 1;
+	assert_true(filter_wants(&o, &e));
+	e.connect.result = CONNECT_TIMEOUT;
+	assert_true(filter_wants(&o, &e));
+	o.min_latency_ns = UINT64_MAX;
+	assert_false(filter_wants(&o, &e));
+	/* How long it took is not known. */
+	o.min_latency_ns = 1;
+	e.connect.has_duration = false;
+	assert_false(filter_wants(&o, &e));
+	o.min_latency_ns = 0;
+	assert_true(filter_wants(&o, &e));
+	/* What -e asks for as well. */
+	o.min_latency_ns = UINT64_MAX;
+	assert_true(filter_wants(&o, &other));
+	assert_wants(&o, true);
+}
+
+static void test_connect_reason(void **state)
+{
+	struct options o = everything();
+	struct event e = sample_connect();
+
+	(void)state;
+	strcpy(o.reason[o.reason_count++], "TCP_CSUM");
+	assert_false(filter_wants(&o, &e));
+	strcpy(o.reason[o.reason_count++], "netfilter_drop");
+	assert_true(filter_wants(&o, &e));
+	e.connect.cause_drop.place.known = false;
+	assert_false(filter_wants(&o, &e));
+	/* It has none of what these ask for. */
+	o = everything();
+	e = sample_connect();
+	strcpy(o.ifname[o.ifname_count++], "eth0");
+	assert_false(filter_wants(&o, &e));
+	/* These say nothing of connects. */
+	o = everything();
+	o.types = 1u << RTX_TYPE_RTO;
+	o.causes = 1u << RTX_CAUSE_NETWORK;
+	o.classes = 0;
+	assert_true(filter_wants(&o, &e));
+	o.events = 1u << EV_RETRANSMIT | 1u << EV_DROP;
+	assert_false(filter_wants(&o, &e));
+}
+
+static void test_connect_common(void **state)
+{
+	struct options o = everything();
+	struct event e = sample_connect();
+
+	(void)state;
+	assert_true(addr_wants(RULE_LOCAL, "10.0.0.1", 32, e));
+	assert_false(addr_wants(RULE_LOCAL, "192.168.1.2", 32, e));
+	assert_true(addr_wants(RULE_REMOTE, "192.168.1.0", 24, e));
+	assert_true(addr_wants(RULE_ANY, "192.168.1.2", 32, e));
+	assert_false(addr_wants(RULE_ANY, "192.168.1.3", 32, e));
+	assert_false(addr_wants(RULE_ANY, "2001:db8::", 32, e));
+	add_port(&o, RULE_REMOTE, 443, 443);
+	assert_true(filter_wants(&o, &e));
+	add_port(&o, RULE_LOCAL, 1, 1023);
+	assert_false(filter_wants(&o, &e));
+	o = everything();
+	o.pid_count = 1;
+	o.pid[0] = 1234;
+	assert_true(filter_wants(&o, &e));
+	o.pid[0] = 1235;
+	assert_false(filter_wants(&o, &e));
+	o.pid_count = 0;
+	strcpy(o.comm[o.comm_count++], "nginx");
+	assert_true(filter_wants(&o, &e));
+	e.connect.c.owner.tgid = 0;
+	assert_false(filter_wants(&o, &e));
+	o = everything();
+	o.netns_count = o.cgroup_count = 1;
+	o.netns[0] = 4026531840;
+	o.cgroup[0] = 77;
+	assert_true(filter_wants(&o, &e));
+	o.netns[0]++;
+	assert_false(filter_wants(&o, &e));
+	o = everything();
+	o.ip_version = 4;
+	assert_true(filter_wants(&o, &e));
+	o.ip_version = 6;
+	assert_false(filter_wants(&o, &e));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -521,6 +637,9 @@ int main(void)
 		cmocka_unit_test(test_drop_common),
 		cmocka_unit_test(test_drop_type_cause),
 		cmocka_unit_test(test_spurious),
+		cmocka_unit_test(test_connect_min_latency),
+		cmocka_unit_test(test_connect_reason),
+		cmocka_unit_test(test_connect_common),
 	};
 
 	return cmocka_run_group_tests_name("filter", tests, NULL, NULL);

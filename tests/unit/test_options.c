@@ -32,16 +32,19 @@ static void test_events(void **state)
 	assert_run("-e", "drop");
 	assert_int_equal(opt.events, 1u << EV_DROP | 1u << EV_STATS);
 	assert_true(opt.events_given);
+	assert_run("-e", "connect");
+	assert_int_equal(opt.events, 1u << EV_CONNECT | 1u << EV_STATS);
+	assert_true(opt.events_given);
 	assert_run("-e", "drop", "--events=retransmit");
-	assert_int_equal(opt.events, (1u << EV_KIND_COUNT) - 1);
+	assert_int_equal(opt.events, ((1u << EV_KIND_COUNT) - 1) & ~(1u << EV_CONNECT));
 	assert_run("--events=all");
 	assert_int_equal(opt.events, (1u << EV_KIND_COUNT) - 1);
 	assert_false(opt.events_given);
 	assert_run("--events", "all,retransmit");
 	assert_int_equal(opt.events, (1u << EV_KIND_COUNT) - 1);
 	assert_true(opt.events_given);
-	assert_usage("-e: invalid value 'stats': expected retransmit, drop or all", "-e", "stats");
-	assert_usage("-e: invalid value 'spurious': expected retransmit, drop or all", "-e", "spurious");
+	assert_usage("-e: invalid value 'stats': expected retransmit, drop, connect or all", "-e", "stats");
+	assert_usage("-e: invalid value 'spurious': expected retransmit, drop, connect or all", "-e", "spurious");
 	assert_usage_begin("--events: invalid value 'bogus': expected retransmit", "--events", "all,bogus");
 	assert_usage_begin("-e: invalid value '': expected ", "-e", "");
 	assert_usage_begin("-e: invalid value '': expected ", "-e", "all,");
@@ -317,11 +320,54 @@ static void test_type_and_cause_events(void **state)
 	assert_run("--type=rto", "-e", "retransmit,drop");
 	assert_int_equal(opt.events, retransmit | 1u << EV_DROP);
 	assert_run("-e", "all", "--cause", "network");
-	assert_int_equal(opt.events, retransmit | 1u << EV_DROP);
+	assert_int_equal(opt.events, (1u << EV_KIND_COUNT) - 1);
 	assert_run("-e", "drop", "--cause", "network");
 	assert_int_equal(opt.events, 1u << EV_DROP | 1u << EV_STATS);
 	assert_run("--reason", "NETFILTER_DROP");
 	assert_int_equal(opt.events, retransmit | 1u << EV_DROP);
+}
+
+static void check_latency(const char *text, uint64_t ns)
+{
+	assert_run("--min-latency", text);
+	assert_int_equal(opt.min_latency_ns, ns);
+}
+
+static void test_min_latency(void **state)
+{
+	static const char *const bad[] = { "", "0", "0ms", "us", "1 ms", "-1ms", "1ns", "1uss", "1MS", "0.0001us", "87601h" };
+
+	(void)state;
+	check_latency("250us", 250000);
+	check_latency("0.5us", 500);
+	check_latency("20ms", 20 * NSEC_PER_MSEC);
+	check_latency("1.5s", 1500 * NSEC_PER_MSEC);
+	check_latency("2", 2 * NSEC_PER_SEC);
+	for (size_t i = 0; i < ARRAY_SIZE(bad); i++)
+		assert_usage_begin("--min-latency: invalid value '", "--min-latency", bad[i]);
+	assert_usage("--min-latency: invalid value '5min': "
+		     "expected seconds or a time such as 1.5s, 20ms or 250us, above 0 and up to 87600h",
+		     "--min-latency=5min");
+	assert_usage_begin("--min-latency: ", "--min-latency");
+}
+
+/* It asks for connects, beside what other options ask for; -e decides by itself. */
+static void test_min_latency_events(void **state)
+{
+	const uint32_t retransmit = 1u << EV_RETRANSMIT | 1u << EV_SPURIOUS, connect = 1u << EV_CONNECT;
+
+	(void)state;
+	assert_run("--min-latency", "1ms");
+	assert_int_equal(opt.events, connect | 1u << EV_STATS);
+	assert_false(opt.events_given);
+	assert_run("--min-latency", "1ms", "--type", "syn");
+	assert_int_equal(opt.events, connect | retransmit | 1u << EV_STATS);
+	assert_run("--min-latency", "1ms", "-e", "connect,drop");
+	assert_int_equal(opt.events, connect | 1u << EV_DROP | 1u << EV_STATS);
+	assert_run("--min-latency", "1ms", "-e", "retransmit");
+	assert_int_equal(opt.events, retransmit | 1u << EV_STATS);
+	assert_run("--min-latency", "1ms", "-e", "all");
+	assert_int_equal(opt.events, (1u << EV_KIND_COUNT) - 1);
 }
 
 static void test_class(void **state)
@@ -580,6 +626,8 @@ int main(void)
 		cmocka_unit_test(test_interface),
 		cmocka_unit_test(test_type_and_cause),
 		cmocka_unit_test(test_type_and_cause_events),
+		cmocka_unit_test(test_min_latency),
+		cmocka_unit_test(test_min_latency_events),
 		cmocka_unit_test(test_class),
 		cmocka_unit_test(test_drop_flags),
 		cmocka_unit_test(test_reason),

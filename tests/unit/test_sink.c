@@ -557,6 +557,9 @@ static struct event event_stats(void)
 	s->drops_by_class[DROP_CLASS_BAD] = 9;
 	s->drops_by_class[DROP_CLASS_EXPECTED] = 21;
 	s->spurious = 2;
+	s->connects = 5;
+	s->connects_by_result[CONNECT_ESTABLISHED] = 4;
+	s->connects_by_result[CONNECT_FAILED] = 1;
 	return e;
 }
 
@@ -574,9 +577,9 @@ static void test_stats(void **state)
 			    "\"by_outcome\":{\"unknown\":0,\"sent\":12,\"dropped\":0,\"stolen\":0,\"refused\":0},"
 			    "\"by_cause\":{\"unknown\":12,\"local\":0,\"ack_local\":0,\"network\":0,\"host_queue\":0},"
 			    "\"segs\":14,\"segs_failed\":0,\"spurious\":2,\"drops\":30,"
-			    "\"drops_by_class\":{\"bad\":9,\"policy\":0,\"expected\":21},\"connects\":0,"
-			    "\"connects_by_result\":{\"established\":0,\"refused\":0,\"timeout\":0,\"unreachable\":0,"
-			    "\"aborted\":0,\"failed\":0},\"printed\":11,\"records\":48,"
+			    "\"drops_by_class\":{\"bad\":9,\"policy\":0,\"expected\":21},\"connects\":5,"
+			    "\"connects_by_result\":{\"established\":4,\"refused\":0,\"timeout\":0,\"unreachable\":0,"
+			    "\"aborted\":0,\"failed\":1},\"printed\":11,\"records\":48,"
 			    "\"produced\":52,\"consumed\":50,\"wakeups\":3,"
 			    "\"lost\":{\"control\":0,\"drops\":18446744073709551615},\"missed\":0,\"unseen\":0,\"malformed\":0,"
 			    "\"incomplete\":0,\"output_lost\":0,\"summary\":null}\n");
@@ -597,6 +600,10 @@ static void test_stats(void **state)
 				    "Drops by class\n"
 				    "  bad                                9\n"
 				    "  expected                          21\n"
+				    "Connects seen                        5\n"
+				    "Connects by result\n"
+				    "  established                        4\n"
+				    "  failed                             1\n"
 				    "Events printed                      11\n"
 				    "Records read                        48\n"
 				    "Records of the kernel               52\n"
