@@ -140,7 +140,11 @@ void pipeline_feed(struct pipeline *p, const void *data, size_t size)
 
 void pipeline_flush(struct pipeline *p)
 {
-	sinks_flush(p->sinks);
+	/* A recording waits, what happens now does not: a replay must not lose what a slow reader leaves. */
+	if (p->options->read_path)
+		sinks_wait(p->sinks);
+	else
+		sinks_flush(p->sinks);
 	sinks_check_closed(p->sinks);
 }
 
@@ -171,6 +175,8 @@ int pipeline_finish(struct pipeline *p)
 	ev.stats.final = true;
 	correlate_time(p->correlate, &ev.mono_ns, &ev.wall_ns);
 	sinks_event(p->sinks, &ev);
+	if (p->options->read_path)
+		sinks_wait(p->sinks);
 	sinks_finish(p->sinks);
 	fill_stats(p, &ev.stats);
 	if (log_get_level() >= LOG_NOTICE) {

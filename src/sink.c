@@ -112,6 +112,15 @@ void sinks_flush(struct sinks *s)
 	}
 }
 
+void sinks_wait(struct sinks *s)
+{
+	unsigned int i;
+
+	sinks_flush(s);
+	for (i = 0; i < s->count; i++)
+		output_wait(s->sink[i].out);
+}
+
 void sinks_finish(struct sinks *s)
 {
 	unsigned int i;

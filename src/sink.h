@@ -45,6 +45,8 @@ void sinks_event(struct sinks *s, const struct event *e);
 void sinks_record(struct sinks *s, const struct rec_header *rec);
 /* Writes what can be written without waiting. */
 void sinks_flush(struct sinks *s);
+/* Writes all, however long that takes: not for a live run. A signal ends it. */
+void sinks_wait(struct sinks *s);
 /* The last flush: waits for a slow reader for a second at most. */
 void sinks_finish(struct sinks *s);
 

@@ -12,6 +12,7 @@ import random
 import re
 import struct
 import subprocess
+import time
 
 import pytest
 
@@ -607,6 +608,22 @@ def test_report():
     dropped = sum(e["outcome"] == "dropped" for e in every)
     assert (rows["Attempts seen"], rows["dropped"], rows["rto"]) == (str(len(every)), str(dropped), str(len(every)))
     assert err.endswith("Total: %d\n" % len(every))
+
+
+def test_slow_reader(file):
+    """A replay waits for whoever reads it, beyond what a live run keeps for a slow reader, and also at its end."""
+    data = read_bytes("sender")
+    path = file(data * 2500)
+    with open(path + ".all", "wb") as whole:
+        subprocess.run([BINARY, "-r", path, "-q", "-o", "json"], stdout=whole, timeout=60, check=True)
+    process = subprocess.Popen([BINARY, "-r", path, "-o", "json"], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    time.sleep(2)
+    assert process.poll() is None
+    out, err = process.communicate(timeout=60)
+    with open(path + ".all", "rb") as whole:
+        expected = whole.read()
+    assert len(expected) > 3 * (8 << 20) // 2 and out == expected
+    assert re.search(rb"^Output lines lost +0$", err, re.M) and process.returncode == 0
 
 
 def test_standard_input():
