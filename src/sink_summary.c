@@ -3,7 +3,7 @@
  * -S, --interval: the summary (summary.h) as text on stderr, at the end of a run and after each interval:
  *
  *	Summary of 12.345 s until 10:47:09.803057
- *	Sent again        1,234 of 56,789 segments (2.17 %), 3 network namespaces
+ *	Sent again        1,234 of 56,789 segments (2.17 %), all traffic of 3 network namespaces
  *	Records lost      0 of 9,876 (control 0, drops 0); missed by the hooks 0, unseen 0
  *	Retransmissions   1,200; signs that one was needless: 17
  *	  type      fast                                           1,000   83.3 %  ##########  +12
@@ -347,7 +347,7 @@ static void put_traffic(struct page *p)
 	strbuf_str(p->out, " segments");
 	if (out->count)
 		put_ratio(p->out, retrans->count, out->count);
-	strbuf_str(p->out, ", ");
+	strbuf_str(p->out, ", all traffic of "); /* filters or not */
 	put_count(p->out, p->s->space_count);
 	strbuf_str(p->out, p->s->space_count == 1 ? " network namespace" : " network namespaces");
 	if (p->recent) {

@@ -272,7 +272,7 @@ static void test_traffic(void **state)
 	o.format = OUTPUT_NONE;
 	e = stats_of(s, true);
 	write_text(&o, &e, 1);
-	assert_has("Sent again        3 of 570 segments (0.52 %), 2 network namespaces\n");
+	assert_has("Sent again        3 of 570 segments (0.52 %), all traffic of 2 network namespaces\n");
 	assert_has("                  not all namespaces could be looked into\n");
 	o.format = OUTPUT_JSON;
 	show(o, &e, 1);
@@ -348,7 +348,7 @@ static void test_no_division_by_zero(void **state)
 	survey(s, SURVEY_FULL);
 	e = stats_of(s, false);
 	write_text(&o, &e, 1);
-	assert_has("Sent again        0 of 0 segments, 1 network namespace  +0 of +0\n");
+	assert_has("Sent again        0 of 0 segments, all traffic of 1 network namespace  +0 of +0\n");
 	o.format = OUTPUT_JSON;
 	show(o, &e, 1);
 	assert_non_null(strstr(shown, "\"retrans_ppm\":null"));
