@@ -127,11 +127,20 @@ $(WIRE): tests/e2e/wire.c | $(DEPS_STAMP)
 	$(Q)mkdir -p $(@D)
 	$(Q)$(CC) $(ALL_CFLAGS) -Werror $< -o $@
 
-# What drops cost with each output is measured with it.
+# ---- figures ----
+
 $(FLOOD): tests/bench/flood.c | $(DEPS_STAMP)
 	$(call msg,CC,$@)
 	$(Q)mkdir -p $(@D)
-	$(Q)$(CC) -std=gnu11 $(WARN) $(CFLAGS) $< -o $@
+	$(Q)$(CC) $(ALL_CFLAGS) -Werror $< -o $@
+
+$(B)/tests/empty: tests/bench/empty.c | $(DEPS_STAMP)
+	$(call msg,CC,$@)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CC) $(ALL_CFLAGS) -Werror $< -o $@ -lbpf
+
+bench: all $(FLOOD) $(B)/tests/empty
+	$(Q)tests/bench/bench.py $(BENCH)
 
 compare: all $(FLOOD)
 	$(Q)scripts/compare.sh $(ARGS)

@@ -7,7 +7,6 @@
  * To 127.0.0.1:9 from FLOWS source ports in turn (default 1000). Something is to drop them: run it in a network namespace
  * of its own (bench.py does).
  */
-#define _GNU_SOURCE
 #include <arpa/inet.h>
 #include <errno.h>
 #include <netinet/ip.h>

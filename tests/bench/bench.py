@@ -1,0 +1,374 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: MIT
+"""What rebpf costs, as ratios from interleaved runs on one machine (`make bench`).
+
+  bench.py [--rounds N] [--packets N] [--only flood,cost,tc,user,latency] [--seed N]
+
+flood    one sender pushes SYNs through loopback into an nftables drop: its rate with nothing attached, with an empty
+         program on kfree_skb, with rebpf in each output, and with bpftrace and perf where they are installed
+cost     nanoseconds per run of each program, by the kernel's bpf_stats, each output's own
+tc       the classifier on packets that are no retransmission, against an empty one; iperf3 traced against untraced
+user     events per second of a replay, start-up time, memory, CPU while idle
+latency  from a drop to its line in a pipe
+"""
+import argparse
+import contextlib
+import json
+import os
+import random
+import re
+import resource
+import select
+import shutil
+import signal
+import socket
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+
+TOP = os.path.abspath(os.path.join(os.path.dirname(__file__), "..", ".."))
+REBPF = os.environ.get("REBPF", os.path.join(TOP, "build", "rebpf"))
+FLOOD = os.path.join(TOP, "build", "tests", "flood")
+EMPTY = os.path.join(TOP, "build", "tests", "empty")
+NETNS = "rebpf-bench-%d" % os.getpid()
+STATS = "/proc/sys/kernel/bpf_stats_enabled"
+
+
+def run(*words, check=True, text=None):
+    return subprocess.run(words, check=check, input=text, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True).stdout
+
+
+def inside(*words):
+    return ["ip", "netns", "exec", NETNS, *words]
+
+
+@contextlib.contextmanager
+def namespace():
+    """Loopback on which what goes to port 9 is dropped; a veth pair to a second namespace for iperf3."""
+    other = NETNS + "-peer"
+    try:
+        for name in (NETNS, other):
+            run("ip", "netns", "add", name)
+            run("ip", "-n", name, "link", "set", "lo", "up")
+        run(*inside("nft", "-f", "-"), text="table inet bench {\n chain c {\n type filter hook input priority 0;\n"
+            " tcp dport 9 drop\n }\n}\n")
+        run("ip", "-n", NETNS, "link", "add", "b0", "type", "veth", "peer", "name", "b1", "netns", other)
+        run("ip", "-n", NETNS, "addr", "add", "10.66.0.1/24", "dev", "b0")
+        run("ip", "-n", other, "addr", "add", "10.66.0.2/24", "dev", "b1")
+        run("ip", "-n", NETNS, "link", "set", "b0", "up")
+        run("ip", "-n", other, "link", "set", "b1", "up")
+        yield other
+    finally:
+        for name in (NETNS, other):
+            run("ip", "netns", "del", name, check=False)
+
+
+class Tracer:
+    """Something that watches, from its start to its end: @ready is what it prints (to stderr or stdout) once it does."""
+
+    def __init__(self, words, ready, out=None):
+        self.words, self.ready, self.path = words, ready, out
+
+    def __enter__(self):
+        self.out = open(self.path, "wb") if self.path else subprocess.DEVNULL
+        self.log = tempfile.TemporaryFile("w+")
+        began = time.monotonic()
+        stdout = self.log if self.ready and self.ready[0] == "o" else self.out
+        self.process = subprocess.Popen(self.words, stdout=stdout, stderr=self.log)
+        while self.ready and self.ready[1] not in self.text():
+            if self.process.poll() is not None or time.monotonic() - began > 20:
+                raise RuntimeError("%s: %s" % (self.words, self.text()))
+            time.sleep(0.005)
+        self.started = time.monotonic() - began
+        return self
+
+    def text(self):
+        self.log.seek(0)
+        return self.log.read()
+
+    def cpu(self):
+        """Seconds of CPU so far."""
+        with open("/proc/%d/stat" % self.process.pid, encoding="ascii", errors="replace") as file:
+            fields = file.read().rsplit(")", 1)[1].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+    def programs(self):
+        """Numbers of the BPF programs that it holds."""
+        found = set()
+        for fd in os.listdir("/proc/%d/fdinfo" % self.process.pid):
+            with contextlib.suppress(OSError), open("/proc/%d/fdinfo/%s" % (self.process.pid, fd), encoding="ascii") as file:
+                found.update(re.findall(r"^prog_id:\s*(\d+)", file.read(), re.M))
+        return found
+
+    def __exit__(self, *_):
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGINT)
+            try:
+                self.process.wait(20)
+            except subprocess.TimeoutExpired:
+                self.process.kill()
+                self.process.wait()
+        if self.path:
+            self.out.close()
+
+
+class Nothing(Tracer):
+    def __init__(self):
+        super().__init__([], None)
+
+    def __enter__(self):
+        return self
+
+    def cpu(self):
+        return 0.0
+
+    def text(self):
+        return ""
+
+    def __exit__(self, *_):
+        pass
+
+
+def rebpf(*args, out=None):
+    return Tracer([REBPF, *args], ("e", "rebpf: ready"), out)
+
+
+def flood(packets, flows=1000):
+    """Packets a second."""
+    count, seconds = run(*inside(FLOOD, str(packets), str(flows))).split()
+    return int(count) / float(seconds)
+
+
+def settled(tracer):
+    """Waits until it has nothing left to do."""
+    before = -1
+    while tracer.cpu() != before:
+        before = tracer.cpu()
+        time.sleep(0.3)
+
+
+def number(text, label):
+    found = re.findall(r"^%s\s+(\d+)$" % label, text, re.M)
+    return sum(map(int, found))
+
+
+# ---- flood ----
+
+
+def flood_modes(folder):
+    yield "untraced", Nothing
+    yield "empty kfree_skb", lambda: Tracer([EMPTY, "kfree_skb"], ("o", "ready"))
+    for name in ("text", "json", "count", "none"):
+        yield "rebpf -o " + name, lambda name=name: rebpf("-e", "drop", "-o", name, out=os.path.join(folder, name))
+    if shutil.which("bpftrace"):
+        yield "bpftrace count", lambda: Tracer(["bpftrace", "-e", "tracepoint:skb:kfree_skb { @[args->reason] = count(); }"],
+                                               ("o", "Attaching"))
+        yield "bpftrace print", lambda: Tracer(
+            ["bpftrace", "-e", 'tracepoint:skb:kfree_skb { printf("%d %p\\n", args->reason, args->location); }'],
+            None, os.path.join(folder, "bpftrace"))
+    if shutil.which("perf"):
+        yield "perf record", lambda: Tracer(["perf", "record", "-q", "-a", "-e", "skb:kfree_skb", "-o",
+                                             os.path.join(folder, "perf.data")], None)
+
+
+def bench_flood(options, folder):
+    modes = dict(flood_modes(folder))
+    rates, cpu, lost, missing = ({name: [] for name in modes} for _ in range(4))
+    flood(options.packets)  # warms up
+    for _ in range(options.rounds):
+        order = list(modes)
+        random.shuffle(order)
+        for name in order:
+            with modes[name]() as tracer:
+                if not tracer.ready and tracer.words:
+                    time.sleep(2)  # it says nothing when it is ready
+                used = tracer.cpu()
+                rates[name].append(flood(options.packets))
+                settled(tracer)
+                cpu[name].append(tracer.cpu() - used)
+            text = tracer.text()
+            lost[name].append(number(text, "  control") + number(text, "  drops") if name.startswith("rebpf") else 0)
+            if name in ("rebpf -o text", "rebpf -o json"):
+                with open(tracer.path, "rb") as file:
+                    missing[name].append(options.packets - sum(b"127.0.0.1:9 " in line or b'"dport":9,' in line for line in file))
+    base, empty = statistics.median(rates["untraced"]), statistics.median(rates["empty kfree_skb"])
+    print("flood: %d packets, %d rounds, medians" % (options.packets, options.rounds))
+    print("%-18s %10s %9s %9s %10s %12s %8s" % ("", "packets/s", "/untraced", "/empty", "us/packet", "records lost", "CPU s"))
+    for name in modes:
+        rate = statistics.median(rates[name])
+        note = "  %s lines missing" % missing[name] if any(missing[name]) else ""
+        print("%-18s %10.0f %9.2f %9.2f %10.2f %12s %8.2f%s" % (
+            name, rate, rate / base, rate / empty, 1e6 / rate - 1e6 / base, sum(lost[name]) if "rebpf" in name else "",
+            statistics.median(cpu[name]), note))
+
+
+# ---- cost by bpf_stats ----
+
+
+@contextlib.contextmanager
+def stats():
+    with open(STATS, "w", encoding="ascii") as file:
+        file.write("1")
+    try:
+        yield
+    finally:
+        with open(STATS, "w", encoding="ascii") as file:
+            file.write("0")
+
+
+def costs(programs):
+    """{name: (runs, ns a run)}"""
+    found = {}
+    for number_ in programs:
+        shown = json.loads(run("bpftool", "-j", "prog", "show", "id", number_))
+        if shown.get("run_cnt"):
+            found[shown["name"]] = (shown["run_cnt"], shown["run_time_ns"] / shown["run_cnt"])
+    return found
+
+
+def bench_cost(options, folder):
+    print("cost: ns a run, by bpf_stats")
+    rows = [("empty kfree_skb", lambda: Tracer([EMPTY, "kfree_skb"], ("o", "ready"))),
+            ("full drop record", lambda: rebpf("-e", "drop", "-o", "none")),
+            ("drop filtered out", lambda: rebpf("-e", "drop", "-o", "none", "-P", "1"))]
+    for name, make in rows:
+        values = []
+        for _ in range(options.rounds):
+            with stats(), make() as tracer:
+                flood(options.packets // 2)
+                shown = costs(tracer.programs())
+            values.append(next(ns for key, (_, ns) in shown.items() if key in ("bench_empty", "rebpf_drop")))
+        print("%-18s %6.0f (%s)" % (name, statistics.median(values), " ".join("%.0f" % v for v in values)))
+
+
+# ---- the classifier ----
+
+
+def iperf(other, *args):
+    server = subprocess.Popen(["ip", "netns", "exec", other, "iperf3", "-s", "-1", "-J"], stdout=subprocess.DEVNULL)
+    try:
+        for _ in range(100):
+            if ":5201" in run("ip", "netns", "exec", other, "ss", "-ltn"):
+                break
+            time.sleep(0.05)
+        told = json.loads(run(*inside("iperf3", "-c", "10.66.0.2", "-t", "3", "-J", *args)))
+        return told["end"]["sum_sent"]["bits_per_second"] / 1e9
+    finally:
+        server.kill()
+        server.wait()
+
+
+def bench_tc(options, folder, other):
+    print("tc: the classifier on iperf3 over veth")
+    values = {"empty": [], "rebpf": []}
+    for _ in range(options.rounds):
+        with stats(), Tracer(inside(EMPTY, "tcx", "b0"), ("o", "ready")) as empty, \
+                rebpf("-o", "none") as tracer:
+            iperf(other)
+            number_ = empty.text().split()[1]
+            values["empty"].append(costs([number_])["bench_empty"][1])
+            values["rebpf"].append(costs(tracer.programs()).get("rebpf_tc_egress", (0, 0))[1])
+    for name, found in values.items():
+        print("%-18s %6.0f ns (%s)" % (name, statistics.median(found), " ".join("%.0f" % v for v in found)))
+    rates = {"untraced": [], "traced": []}
+    for args, what in (((), "Gbit/s"), (("-l", "64", "-N"), "Gbit/s, 64 bytes a write")):
+        for name in rates:
+            rates[name] = []
+        for _ in range(options.rounds):
+            for name in random.sample(list(rates), 2):
+                with (rebpf("-o", "none") if name == "traced" else Nothing()):
+                    rates[name].append(iperf(other, *args))
+        low, high = statistics.median(rates["traced"]), statistics.median(rates["untraced"])
+        print("%-18s %6.2f traced %6.2f untraced: %.3f" % (what, low, high, low / high))
+
+
+# ---- user space ----
+
+
+def replay(path, form):
+    """CPU seconds."""
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    subprocess.run([REBPF, "-q", "-e", "drop", "-r", path, "-o", form], stdout=subprocess.DEVNULL, check=True)
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return after.ru_utime - before.ru_utime + after.ru_stime - before.ru_stime
+
+
+def bench_user(options, folder):
+    path = os.path.join(folder, "drops.rebpf")
+    with rebpf("-e", "drop", "-o", "none", "-w", path) as tracer:
+        flood(options.packets)
+        settled(tracer)
+    shown = number(tracer.text(), "Drops seen")
+    print("user: a replay of %d drops" % shown)
+    for form in ("text", "json", "none"):
+        found = [replay(path, form) for _ in range(options.rounds)]
+        print("%-18s %6.2f million events per second of CPU (best %.2f)" % (
+            form, shown / statistics.median(found) / 1e6, shown / min(found) / 1e6))
+    started = []
+    for _ in range(options.rounds):
+        with rebpf("-o", "none") as tracer:
+            started.append(tracer.started)
+    print("%-18s %6.0f ms (%s)" % ("start to ready", 1000 * statistics.median(started),
+                                  " ".join("%.0f" % (1000 * v) for v in started)))
+    with rebpf("-o", "none") as tracer:
+        settled(tracer)
+        before = tracer.cpu()
+        time.sleep(10)
+        print("%-18s %6.3f s of CPU in 10 s" % ("idle", tracer.cpu() - before))
+        with open("/proc/%d/status" % tracer.process.pid, encoding="ascii") as file:
+            status = dict(line.split(":", 1) for line in file)
+        print("%-18s %s, of which anonymous %s, files (rings and program) %s" % (
+            "memory", status["VmRSS"].strip(), status["RssAnon"].strip(), status["RssFile"].strip()))
+
+
+# ---- latency ----
+
+
+def bench_latency(options, folder):
+    read, write = os.pipe()
+    found = []
+    process = subprocess.Popen([REBPF, "-e", "drop", "-o", "text", "-P", "9"], stdout=write, stderr=subprocess.PIPE, text=True)
+    os.close(write)
+    try:
+        while "rebpf: ready" not in process.stderr.readline():
+            pass
+        for i in range(50):
+            began = time.monotonic()
+            run(*inside(FLOOD, "1", str(1000 + i)))
+            sent = time.monotonic()
+            if not select.select([read], [], [], 2)[0]:
+                raise RuntimeError("no line")
+            os.read(read, 65536)
+            found.append(1000 * (time.monotonic() - (began + sent) / 2))
+            time.sleep(random.random() / 10)
+    finally:
+        process.kill()
+        process.wait()
+        os.close(read)
+    print("latency: a drop's line is in the pipe after %.1f ms (median), %.1f ms (worst of %d)" % (
+        statistics.median(found), max(found), len(found)))
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--packets", type=int, default=500000)
+    parser.add_argument("--only", default="flood,cost,tc,user,latency")
+    parser.add_argument("--seed", type=int, default=1)
+    options = parser.parse_args()
+    random.seed(options.seed)
+    if os.geteuid():
+        sys.exit("bench.py: needs root")
+    print("kernel %s, %d CPUs, load %.2f" % (os.uname().release, os.cpu_count(), os.getloadavg()[0]))
+    with namespace() as other, tempfile.TemporaryDirectory(prefix="rebpf-bench-") as folder:
+        for name in options.only.split(","):
+            if name == "tc":
+                bench_tc(options, folder, other)
+            else:
+                globals()["bench_" + name](options, folder)
+
+
+if __name__ == "__main__":
+    main()
