@@ -6,7 +6,6 @@ import pty
 import re
 import shutil
 import signal
-import socket
 import subprocess
 import tempfile
 import time
