@@ -18,7 +18,7 @@ ALL_CFLAGS := -std=gnu11 $(WARN) -D_GNU_SOURCE -DREBPF_VERSION='"$(VERSION)"' -i
 
 BPF_CFLAGS := -g -O2 -target bpf -D__TARGET_ARCH_$(ARCH) -Wall -Wextra -Werror -Wno-unused-parameter \
 	 -Ivmlinux/$(ARCH) -Ibpf
-LIBS := -lbpf -lelf -lz -levent_core
+LIBS := -lbpf -lelf -lz -levent_core -levent_extra
 
 # What defines the maps comes first: libbpf 1.1's linker gives the others' a wrong offset if they are declared before.
 BPF_SRC := bpf/core.bpf.c $(filter-out bpf/core.bpf.c,$(wildcard bpf/*.bpf.c))

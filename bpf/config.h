@@ -11,6 +11,7 @@
 #define REBPF_MAX_RULES 32
 #define REBPF_MAX_WRAPPERS 32
 #define REBPF_MAX_PLACES 4096
+#define REBPF_MAX_LOST 1024
 #define REBPF_MAX_CPUS 1024 /* counters of higher CPUs share a row */
 #define REBPF_CONTROL_BYTES (4u << 20)
 #define REBPF_DROPS_BYTES (8u << 20)
@@ -92,6 +93,29 @@ struct drop_place {
 struct drop_count {
 	__u64 packets;
 	__u64 bytes;
+};
+
+/*
+ * Key of the map of lost events: those of which a record found no room, by what the kernel side knows of them. Its value:
+ * how many. Attempts (kind REC_RTX_EXIT): also how many segments. A drop with neither location nor source was freed by a
+ * function that frees for others: who decided would have been on the stack.
+ */
+struct lost_key {
+	__u64 location; /* of a drop */
+	__u32 reason;
+	__s32 ret; /* of an attempt */
+	__u8 kind; /* enum record_kind */
+	__u8 has_ret;
+	__u8 reached; /* enum rtx_reached */
+	__u8 synack;
+	__u8 tcp;    /* of a drop */
+	__u8 source; /* enum drop_source */
+	__u16 zero;
+};
+
+struct lost_count {
+	__u64 events;
+	__u64 segs;
 };
 
 /*

@@ -252,6 +252,16 @@ static __always_inline void drop_fill(struct rec_drop *d, const struct dropped *
 	owner_from_current(&d->task);
 }
 
+/* By its place, unless only the stack would tell. */
+static __always_inline void count_lost_drop(const struct dropped *x)
+{
+	struct lost_key key = { .kind = REC_DROP, .location = x->location, .reason = x->reason, .tcp = x->tcp };
+
+	if (in_wrapper(x->location))
+		key.location = 0;
+	count_lost(&key, 0);
+}
+
 /* A lost record may have been of any flow whose addresses it could not tell. */
 static __always_inline void drop_lost(const struct layer3 *l3, const struct translated *nat, bool tcp)
 {
@@ -270,22 +280,28 @@ static __always_inline void drop_lost(const struct layer3 *l3, const struct tran
 	}
 }
 
-static __always_inline bool drop_wanted(const struct layer3 *l3, const struct translated *nat)
+/* EVIDENCE: for causes only, its own addresses are not among those asked for. */
+enum drop_wanted { DROP_UNWANTED, DROP_EVIDENCE, DROP_WANTED };
+
+static __always_inline enum drop_wanted drop_wanted(const struct layer3 *l3, const struct translated *nat)
 {
 	if (!cfg.ip_version && !cfg.addr_rules && !cfg.port_rules)
-		return true;
-	if (!l3->t.ip_version || tuple_wanted(&l3->t))
-		return true;
+		return DROP_WANTED;
+	if (!l3->t.ip_version)
+		return DROP_EVIDENCE;
+	if (tuple_wanted(&l3->t))
+		return DROP_WANTED;
 	if (nat->t[0].ip_version && (tuple_wanted(&nat->t[0]) || tuple_wanted(&nat->t[1])))
-		return true;
+		return DROP_EVIDENCE;
 	/* Another namespace may have translated it. */
-	return cfg.nat_possible && !nat->tracked;
+	return cfg.nat_possible && !nat->tracked ? DROP_EVIDENCE : DROP_UNWANTED;
 }
 
 static __noinline int drop_record(__u64 *ctx, struct dropped *x)
 {
 	struct layer3 l3 = {};
 	struct translated nat = {};
+	enum drop_wanted wanted;
 	struct rec_drop *d;
 	bool stack;
 
@@ -296,7 +312,8 @@ static __noinline int drop_record(__u64 *ctx, struct dropped *x)
 	if (!x->tcp && !cfg.all_protocols)
 		return 0;
 	translated_read(&nat, x->skb);
-	if (!drop_wanted(&l3, &nat))
+	wanted = drop_wanted(&l3, &nat);
+	if (wanted == DROP_UNWANTED)
 		return 0;
 	stack = cfg.drop_stack || in_wrapper(x->location);
 	if (!stack && !nat.t[0].ip_version) {
@@ -320,6 +337,8 @@ static __noinline int drop_record(__u64 *ctx, struct dropped *x)
 		}
 	}
 	drop_lost(&l3, &nat, x->tcp);
+	if (wanted == DROP_WANTED)
+		count_lost_drop(x);
 	return 0;
 }
 

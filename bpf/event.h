@@ -515,6 +515,27 @@ struct rec_socket {
 };
 
 /*
+ * LOST: so many more events of one sort came to nothing because a ring had no room, by what the kernel side could still
+ * tell of them (struct lost_key): without their records only numbers, but exact ones.
+ * @lost_kind: RTX_EXIT: attempts, of so many segments; else DROP, CONNECT or SPURIOUS.
+ */
+struct rec_lost {
+	struct rec_header h;
+	__u64 count;
+	__u64 segs;
+	__u64 location; /* of a drop; with neither it nor a source: not told */
+	__u32 reason;
+	__s32 ret; /* of an attempt, as in rec_rtx_exit */
+	__u8 lost_kind;
+	__u8 has_ret;
+	__u8 reached;
+	__u8 synack;
+	__u8 tcp;    /* of a drop: it was a TCP packet */
+	__u8 source; /* enum drop_source */
+	__u16 zero;
+};
+
+/*
  * TRAFFIC: what TCP of a namespace has counted since the namespace began, whatever is filtered (RFC 4022; src/snmp.h).
  * Belongs to the SURVEY that follows. @out_segs: segments sent, without those that were retransmitted.
  */
@@ -561,6 +582,7 @@ REC_ASSERT(sizeof(struct rec_link) == 24 + 16 + 8 + 16, "rec_link");
 REC_ASSERT(sizeof(struct rec_addr) == 48, "rec_addr");
 REC_ASSERT(sizeof(struct rec_survey) == 48, "rec_survey");
 REC_ASSERT(sizeof(struct rec_connect) == 24 + 80 + 24 + 24 + 16 + 16, "rec_connect");
+REC_ASSERT(sizeof(struct rec_lost) == 24 + 24 + 8 + 8, "rec_lost");
 REC_ASSERT(sizeof(struct rec_socket) == 24 + 24 + 8 + 24, "rec_socket");
 REC_ASSERT(sizeof(struct rec_traffic) == 24 + 8 + 7 * 8, "rec_traffic");
 

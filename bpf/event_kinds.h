@@ -33,6 +33,7 @@
 	X(SURVEY, rec_survey, USER)                      \
 	X(SOCKET, rec_socket, USER)                      \
 	X(CONNECT, rec_connect, CONTROL)                 \
+	X(LOST, rec_lost, USER)                          \
 	X(TRAFFIC, rec_traffic, USER)
 
 /*

@@ -37,7 +37,10 @@ static __always_inline struct rec_drop *synthetic_begin(enum drop_source source,
 	struct rec_drop *d = emit_try(&ring_drops, RING_DROPS, REC_DROP, REC_DROP_SHORT_SIZE);
 
 	if (!d) {
+		struct lost_key key = { .kind = REC_DROP, .tcp = 1, .source = source };
+
 		emit_lost(RING_DROPS, tuple_bucket(t));
+		count_lost(&key, 0);
 		return NULL;
 	}
 	__builtin_memset((void *)d + sizeof(d->h), 0, REC_DROP_SHORT_SIZE - sizeof(d->h));

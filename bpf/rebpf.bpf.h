@@ -46,8 +46,9 @@ struct inflight {
 	__u32 seq;
 	__u32 end_seq;
 	__u32 total_retrans;
-	__u8 hook;  /* enum rtx_hook that opened it */
-	__u8 inner; /* __tcp_retransmit_skb has been entered for this slot */
+	__u8 hook;      /* enum rtx_hook that opened it */
+	__u8 inner : 1; /* __tcp_retransmit_skb has been entered for this slot */
+	__u8 lost : 1;  /* its ENTRY found no room */
 	__u8 hops;
 	__u8 queued;
 };
@@ -112,9 +113,17 @@ struct map_drop_counts {
 	__type(value, struct drop_count);
 };
 
+struct map_lost {
+	__uint(type, BPF_MAP_TYPE_PERCPU_HASH);
+	__uint(max_entries, REBPF_MAX_LOST);
+	__type(key, struct lost_key);
+	__type(value, struct lost_count);
+};
+
 extern struct ring_control ring_control SEC(".maps");
 extern struct ring_drops ring_drops SEC(".maps");
 extern struct map_drop_counts drop_counts SEC(".maps");
+extern struct map_lost lost SEC(".maps");
 extern struct map_slots slots SEC(".maps");
 extern struct map_owners owners SEC(".maps");
 extern struct map_born born SEC(".maps");
@@ -134,6 +143,26 @@ static __always_inline void emit_lost(enum record_ring ring, __u32 bucket)
 	if (bucket > REBPF_FLOW_BUCKETS)
 		bucket = REBPF_FLOW_BUCKETS;
 	__sync_fetch_and_add(&shared.lost_bucket[ring][bucket], 1);
+}
+
+/*
+ * An event was lost: so that counts by sort stay exact. The entry is made first and added to afterwards: another CPU may
+ * make it meanwhile.
+ */
+static __always_inline void count_lost(const struct lost_key *key, __u32 segs)
+{
+	struct lost_count *c = bpf_map_lookup_elem(&lost, key), none = {};
+
+	if (!c) {
+		bpf_map_update_elem(&lost, key, &none, BPF_NOEXIST);
+		c = bpf_map_lookup_elem(&lost, key);
+	}
+	if (!c)
+		return;
+	__sync_fetch_and_add(&c->events, 1);
+	/* verifier: an addition of a constant 0 would become an atomic OR, which 5.8-5.11 do not know. */
+	if (segs)
+		__sync_fetch_and_add(&c->segs, segs);
 }
 
 /* A record of @size bytes on @ring with its header filled, or NULL: then the caller counts the loss (emit_lost). */
@@ -167,6 +196,12 @@ static __always_inline void *emit_control(__u8 kind, __u16 size, __u64 sk)
 	/* verifier: no arithmetic on a pointer; a copy by helper is a plain number. */
 	bpf_probe_read_kernel(&id, sizeof(id), &sk);
 	emit_lost(RING_CONTROL, flow_bucket(id) & (REBPF_FLOW_BUCKETS - 1));
+	/* These are an event each; of attempts and drops, others count. */
+	if (kind == REC_CONNECT || kind == REC_SPURIOUS) {
+		struct lost_key key = { .kind = kind };
+
+		count_lost(&key, 0);
+	}
 	return NULL;
 }
 

@@ -98,21 +98,21 @@ static __always_inline void entry_read_segment(struct rec_rtx_entry *e, struct s
 	e->sacked = BPF_CORE_READ(tcb, sacked);
 }
 
-/*
- * Emits ENTRY. @flow is filled in place first, so that a flow that nobody wants costs no more than that.
- * False: not wanted; the caller leaves the attempt alone.
- */
-static __always_inline bool entry_emit(struct sock *sk, struct sk_buff *skb, enum rtx_hook hook, __u8 bits)
+/* UNWANTED: the caller leaves the attempt alone. LOST: no room. */
+enum entry_result { ENTRY_UNWANTED, ENTRY_EMITTED, ENTRY_LOST };
+
+/* Emits ENTRY. @flow is filled in place first, so that a flow that nobody wants costs no more than that. */
+static __always_inline enum entry_result entry_emit(struct sock *sk, struct sk_buff *skb, enum rtx_hook hook, __u8 bits)
 {
 	struct rec_rtx_entry *e;
 	struct rec_flow flow;
 
 	if (!flow_read_ends(&flow, &sk->__sk_common) || !flow_wanted(&flow))
-		return false;
+		return ENTRY_UNWANTED;
 	spurious_note(sk);
 	e = EMIT_CONTROL(rec_rtx_entry, REC_RTX_ENTRY, (__u64)sk);
 	if (!e)
-		return true;
+		return ENTRY_LOST;
 	flow_read_identity(&flow, sk);
 	e->flow = flow;
 	owner_read(&e->owner, (__u64)sk);
@@ -126,7 +126,7 @@ static __always_inline bool entry_emit(struct sock *sk, struct sk_buff *skb, enu
 	entry_read_socket(e, sk);
 	entry_read_segment(e, skb);
 	emit_submit(e);
-	return true;
+	return ENTRY_EMITTED;
 }
 
 struct attempt_end {
@@ -134,23 +134,38 @@ struct attempt_end {
 	__u8 has_ret;
 	__u8 reached;
 	__u8 hook;
+	__u8 lost;  /* its ENTRY was: this is no event for user space */
 	__u32 segs; /* 0: take tcp_skb_pcount */
 };
 
-static __always_inline void exit_emit(struct sock *sk, struct sk_buff *skb, const struct attempt_end *end)
+static __always_inline void attempt_lost(const struct attempt_end *end, __u32 segs, bool synack)
+{
+	struct lost_key key = {
+		.kind = REC_RTX_EXIT,
+		.ret = end->ret,
+		.has_ret = end->has_ret,
+		.reached = end->reached,
+		.synack = synack,
+	};
+
+	count_lost(&key, segs);
+}
+
+/* Emits EXIT; false: no room. */
+static __always_inline bool exit_emit_record(struct sock *sk, struct sk_buff *skb, const struct attempt_end *end, __u32 segs)
 {
 	struct rec_rtx_exit *x = EMIT_CONTROL(rec_rtx_exit, REC_RTX_EXIT, (__u64)sk);
 	struct tcp_skb_cb *tcb = skb_tcb(skb);
 
 	if (!x)
-		return;
+		return false;
 	x->sk = (__u64)sk;
 	x->skb = (__u64)skb;
 	x->stamp_ns = BPF_CORE_READ(skb, skb_mstamp_ns);
 	x->ret = end->ret;
 	x->seq = BPF_CORE_READ(tcb, seq);
 	x->end_seq = BPF_CORE_READ(tcb, end_seq);
-	x->segs = end->segs ? end->segs : BPF_CORE_READ(tcb, tcp_gso_segs);
+	x->segs = segs;
 	x->total_retrans = BPF_CORE_READ((struct tcp_sock *)sk, total_retrans);
 	x->has_ret = end->has_ret;
 	x->reached = end->reached;
@@ -159,6 +174,16 @@ static __always_inline void exit_emit(struct sock *sk, struct sk_buff *skb, cons
 	x->segs_out = BPF_CORE_READ((struct tcp_sock *)sk, segs_out);
 	x->zero2 = 0;
 	emit_submit(x);
+	return true;
+}
+
+/* verifier: the record is done with before anything else is asked; 5.10 forgets that it is there. */
+static __always_inline void exit_emit(struct sock *sk, struct sk_buff *skb, const struct attempt_end *end)
+{
+	__u32 segs = end->segs ? end->segs : BPF_CORE_READ(skb_tcb(skb), tcp_gso_segs);
+
+	if (!exit_emit_record(sk, skb, end, segs) || end->lost)
+		attempt_lost(end, segs, false);
 }
 
 /* ---- with entry hooks ---- */
@@ -169,13 +194,15 @@ static __always_inline int attempt_enter(struct sock *sk, struct sk_buff *skb, e
 	struct inflight *open = bpf_map_lookup_elem(&slots, &key);
 	struct tcp_skb_cb *tcb = skb_tcb(skb);
 	struct inflight s = {};
+	enum entry_result entry;
 
 	if (open && hook == RTX_HOOK_DIRECT && open->hook == RTX_HOOK_RETRANSMIT && !open->inner) {
 		/* tcp_retransmit_skb calls it once; a second time means that its exit was missed. */
 		open->inner = 1;
 		return 0;
 	}
-	if (!entry_emit(sk, skb, hook, 0)) {
+	entry = entry_emit(sk, skb, hook, 0);
+	if (entry == ENTRY_UNWANTED) {
 		if (open)
 			slot_close(key);
 		return 0;
@@ -185,6 +212,7 @@ static __always_inline int attempt_enter(struct sock *sk, struct sk_buff *skb, e
 	s.end_seq = BPF_CORE_READ(tcb, end_seq);
 	s.total_retrans = BPF_CORE_READ((struct tcp_sock *)sk, total_retrans);
 	s.hook = hook;
+	s.lost = entry == ENTRY_LOST;
 	slot_open(key, &s);
 	return 0;
 }
@@ -200,6 +228,7 @@ static __always_inline int attempt_leave(struct sock *sk, struct sk_buff *skb, e
 	/* Advanced even if the transmission failed: net/ipv4/tcp_output.c, __tcp_retransmit_skb. */
 	end.segs = BPF_CORE_READ((struct tcp_sock *)sk, total_retrans) - open->total_retrans;
 	end.reached = end.segs ? RTX_REACHED : RTX_REFUSED;
+	end.lost = open->lost;
 	slot_close(key);
 	exit_emit(sk, skb, &end);
 	return 0;
@@ -291,8 +320,10 @@ static __always_inline __u8 attempt_reached(struct sock *sk, struct sk_buff *skb
 static __always_inline void attempt_whole(struct sock *sk, struct sk_buff *skb, enum rtx_hook hook, int err)
 {
 	struct attempt_end end = { .ret = err, .has_ret = 1, .hook = hook };
+	enum entry_result entry = entry_emit(sk, skb, hook, RTX_BIT_LATE);
 
-	if (entry_emit(sk, skb, hook, RTX_BIT_LATE)) {
+	if (entry != ENTRY_UNWANTED) {
+		end.lost = entry == ENTRY_LOST;
 		end.reached = attempt_reached(sk, skb, err);
 		exit_emit(sk, skb, &end);
 	}
@@ -346,7 +377,7 @@ int tcp_retrans_ops(struct bpf_sock_ops *ctx)
 
 /* ---- SYN-ACK ---- */
 
-static __always_inline bool synack_emit(const struct sock *listener, struct request_sock *req, enum rtx_hook hook,
+static __always_inline enum entry_result synack_emit(const struct sock *listener, struct request_sock *req, enum rtx_hook hook,
 					__u8 bits)
 {
 	struct tcp_request_sock *treq = (void *)req;
@@ -354,10 +385,10 @@ static __always_inline bool synack_emit(const struct sock *listener, struct requ
 	struct rec_flow flow;
 
 	if (!flow_read_ends(&flow, &req->__req_common) || !flow_wanted(&flow))
-		return false;
+		return ENTRY_UNWANTED;
 	e = EMIT_CONTROL(rec_rtx_entry, REC_RTX_ENTRY, (__u64)req);
 	if (!e)
-		return true;
+		return ENTRY_LOST;
 	flow_read_identity(&flow, (struct sock *)listener);
 	/* inet_request_sock keeps the local port in skc_num, as a socket does; the state is the request's. */
 	__builtin_memset((void *)e + sizeof(e->h), 0, sizeof(*e) - sizeof(e->h));
@@ -378,31 +409,42 @@ static __always_inline bool synack_emit(const struct sock *listener, struct requ
 	e->hook = hook;
 	e->bits = bits;
 	emit_submit(e);
-	return true;
+	return ENTRY_EMITTED;
 }
 
-static __always_inline void synack_exit(struct request_sock *req, enum rtx_hook hook, int ret)
+/* Emits EXIT; false: no room. */
+static __always_inline bool synack_exit_record(struct request_sock *req, const struct attempt_end *end)
 {
 	struct rec_rtx_exit *x = EMIT_CONTROL(rec_rtx_exit, REC_RTX_EXIT, (__u64)req);
 
 	if (!x)
-		return;
+		return false;
 	x->sk = (__u64)req;
 	x->skb = 0;
 	x->stamp_ns = 0;
-	x->ret = ret;
+	x->ret = end->ret;
 	x->seq = BPF_CORE_READ((struct tcp_request_sock *)req, snt_isn);
 	x->end_seq = x->seq + 1;
 	x->segs = 1;
 	x->total_retrans = 0;
 	x->has_ret = 1;
-	/* Counted by the kernel only if it was sent (tcp_rtx_synack): a failure counts as refused. */
-	x->reached = ret ? RTX_REFUSED : RTX_REACHED;
-	x->hook = hook;
+	x->reached = end->reached;
+	x->hook = end->hook;
 	x->zero = 0;
 	x->segs_out = 0;
 	x->zero2 = 0;
 	emit_submit(x);
+	return true;
+}
+
+static __always_inline void synack_exit(struct request_sock *req, enum rtx_hook hook, int ret, bool lost_entry)
+{
+	struct attempt_end end = { .ret = ret, .has_ret = 1, .hook = hook, .lost = lost_entry };
+
+	/* Counted by the kernel only if it was sent (tcp_rtx_synack): a failure counts as refused. */
+	end.reached = ret ? RTX_REFUSED : RTX_REACHED;
+	if (!synack_exit_record(req, &end) || lost_entry)
+		attempt_lost(&end, 1, true);
 }
 
 SEC("?fentry/tcp_rtx_synack")
@@ -410,9 +452,11 @@ int tcp_synack_in(__u64 *ctx)
 {
 	struct request_sock *req = (void *)ctx[1];
 	struct inflight s = { .hook = RTX_HOOK_SYNACK };
+	enum entry_result entry = synack_emit((void *)ctx[0], req, RTX_HOOK_SYNACK, 0);
 
-	if (!synack_emit((void *)ctx[0], req, RTX_HOOK_SYNACK, 0))
+	if (entry == ENTRY_UNWANTED)
 		return 0;
+	s.lost = entry == ENTRY_LOST;
 	s.seq = BPF_CORE_READ((struct tcp_request_sock *)req, snt_isn);
 	s.end_seq = s.seq + 1;
 	slot_open((__u64)req, &s);
@@ -424,11 +468,14 @@ int tcp_synack_out(__u64 *ctx)
 {
 	struct request_sock *req = (void *)ctx[1];
 	__u64 key = (__u64)req;
+	struct inflight *open = bpf_map_lookup_elem(&slots, &key);
+	bool lost_entry;
 
-	if (!bpf_map_lookup_elem(&slots, &key))
+	if (!open)
 		return 0;
+	lost_entry = open->lost;
 	slot_close(key);
-	synack_exit(req, RTX_HOOK_SYNACK, (int)ctx[2]);
+	synack_exit(req, RTX_HOOK_SYNACK, (int)ctx[2], lost_entry);
 	return 0;
 }
 
@@ -437,8 +484,9 @@ SEC("?tp_btf/tcp_retransmit_synack")
 int tcp_synack_tp(__u64 *ctx)
 {
 	struct request_sock *req = (void *)ctx[1];
+	enum entry_result entry = synack_emit((void *)ctx[0], req, RTX_HOOK_SYNACK_TP, RTX_BIT_LATE);
 
-	if (synack_emit((void *)ctx[0], req, RTX_HOOK_SYNACK_TP, RTX_BIT_LATE))
-		synack_exit(req, RTX_HOOK_SYNACK_TP, 0);
+	if (entry != ENTRY_UNWANTED)
+		synack_exit(req, RTX_HOOK_SYNACK_TP, 0, entry == ENTRY_LOST);
 	return 0;
 }

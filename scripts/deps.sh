@@ -6,7 +6,7 @@ set -eu
 
 build_packages=(clang llvm gcc make pkg-config bpftool libbpf-dev libelf-dev zlib1g-dev libevent-dev)
 test_packages=("${build_packages[@]}" libcmocka-dev python3 python3-pytest iproute2 nftables iperf3 ethtool
-	libcap2-bin busybox-static qemu-system-x86 cpio xz-utils zstd kmod util-linux procps)
+	libcap2-bin busybox-static qemu-system-x86 cpio xz-utils zstd kmod util-linux procps prometheus)
 
 case ${1-} in
 build) packages=("${build_packages[@]}") ;;
@@ -37,5 +37,15 @@ if [ "$(id -u)" -ne 0 ]; then
 fi
 echo "installing: ${missing[*]}" >&2
 export DEBIAN_FRONTEND=noninteractive
+# Of Prometheus only the programs are wanted: its service is neither started now nor at the next boot.
+policy=/usr/sbin/policy-rc.d
+if [ ! -e $policy ]; then
+	trap 'rm -f $policy' EXIT
+	printf '#!/bin/sh\nexit 101\n' > $policy
+	chmod +x $policy
+fi
 apt-get -qq update >&2
 apt-get -qq install -y --no-install-recommends "${missing[@]}" >&2
+case " ${missing[*]} " in
+*" prometheus "*) systemctl disable prometheus.service >/dev/null 2>&1 || true ;;
+esac

@@ -10,6 +10,7 @@
 
 #define STATE_ESTABLISHED 1 /* include/net/tcp_states.h */
 #define FIRST_CAPACITY 64
+#define ANSWER_AGAIN_NS (100 * NSEC_PER_MSEC) /* no TCP sends a SYN-ACK again sooner */
 
 struct waiting {
 	struct rec_connect r;
@@ -133,10 +134,20 @@ static void find_drop(const struct connects *c, const struct waiting *w, struct 
 	const struct evidence_drop *d;
 	struct evidence_answer a;
 
-	/* It came through at once: what was dropped meanwhile was a duplicate. */
-	if (!r->syn_ns || (r->state == STATE_ESTABLISHED && !r->syn_retrans))
+	if (!r->syn_ns)
 		return;
+	/*
+	 * The only SYN came through. What was dropped meanwhile was a copy of it or of its answer, unless that was long ago: then
+	 * it was an earlier answer.
+	 */
+	if (r->state == STATE_ESTABLISHED && !r->syn_retrans) {
+		if (r->h.ts_ns < r->syn_ns + ANSWER_AGAIN_NS)
+			return;
+		q.until_ns = r->h.ts_ns - ANSWER_AGAIN_NS;
+	}
 	evidence_ask(c->evidence, &q, &a);
+	if (r->state == STATE_ESTABLISHED && !r->syn_retrans)
+		a.lost.found = false;
 	d = a.ack_lost.found && (!a.lost.found || a.ack_lost.ts_ns > a.lost.ts_ns) ? &a.ack_lost : &a.lost;
 	if (!d->found)
 		return;

@@ -19,6 +19,15 @@ struct counters {
 /* Sums over the first @cpus CPUs. */
 void counters_read(const struct shared *shared, unsigned int cpus, struct counters *out);
 
+/* Takes the count of one sort of lost events over all CPUs. */
+typedef void counters_lost_fn(void *ctx, const struct lost_key *key, const struct lost_count *total);
+
+/*
+ * Walks the map of lost events. @cpus: counters_cpus(). Counts are read while they grow: an event and its segments may be
+ * told in two calls. 0 or a negative errno.
+ */
+int counters_each_lost(int map_fd, unsigned int cpus, counters_lost_fn *fn, void *ctx);
+
 /* How many rows of the counters are in use: one per possible CPU. */
 unsigned int counters_cpus(void);
 

@@ -167,6 +167,12 @@ static uint64_t resolve(struct enrich *e, uint64_t location, const uint64_t stac
 	return location;
 }
 
+void enrich_location(struct enrich *e, uint64_t location)
+{
+	follow_modules(e, location);
+	feed_symbol(e, location);
+}
+
 /* ---- records ---- */
 
 static void feed_rtx_drop(struct enrich *e, const void *data)

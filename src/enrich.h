@@ -13,7 +13,7 @@
 struct enrich;
 
 /*
- * @drops: drops will be shown: find their sockets' owners. @stack: and every frame of their stacks. Without symbols or /proc it goes on, with a warning. NULL: no
+ * @drops: drops will be shown or counted: find their sockets' owners. @stack: and every frame of their stacks. Without symbols or /proc it goes on, with a warning. NULL: no
  * memory.
  */
 struct enrich *enrich_open(struct pipeline *p, bool drops, bool stack);
@@ -30,6 +30,9 @@ void enrich_reasons(struct enrich *e, const struct reasons *reasons);
 
 /* Feeds a record from a ring, and before it what it needs. */
 void enrich_record(struct enrich *e, const void *data, size_t size);
+
+/* Names a place of which there is no record. */
+void enrich_location(struct enrich *e, uint64_t location);
 
 /* Fills a header: now, @kind, @size. */
 void enrich_header(struct rec_header *h, uint8_t kind, size_t size);

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 #include <netinet/in.h>
+#include <stddef.h>
 #include <string.h>
 #include <strings.h>
 
@@ -179,4 +180,19 @@ bool filter_wants(const struct options *o, const struct event *e)
 	if (e->kind != EV_STATS && !(o->events & 1u << e->kind))
 		return false;
 	return filters[e->kind](o, e);
+}
+
+/* Of a kind that has a flow: where, 0: it has none. */
+static const size_t common_at[EV_KIND_COUNT] = {
+	[EV_RETRANSMIT] = offsetof(struct event, retransmit.c),
+	[EV_DROP] = offsetof(struct event, drop.c),
+	[EV_CONNECT] = offsetof(struct event, connect.c),
+	[EV_SPURIOUS] = offsetof(struct event, spurious.c),
+};
+
+bool filter_wants_flow(const struct options *o, const struct event *e)
+{
+	size_t at = common_at[e->kind];
+
+	return at && common_wanted(o, (const struct ev_common *)(const void *)((const char *)e + at));
 }

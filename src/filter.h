@@ -20,4 +20,10 @@
  */
 bool filter_wants(const struct options *o, const struct event *e);
 
+/*
+ * True if its flow passes the options about flows: addresses, ports, IP version, owner, control group, network namespace.
+ * That is what --listen counts, of every kind. Statistics have no flow: false.
+ */
+bool filter_wants_flow(const struct options *o, const struct event *e);
+
 #endif

@@ -11,8 +11,10 @@
 #include "counters.h"
 #include "egress.h"
 #include "enrich.h"
+#include "exporter.h"
 #include "log.h"
 #include "loop.h"
+#include "lost.h"
 #include "probes.h"
 #include "ring.h"
 #include "survey.h"
@@ -48,6 +50,8 @@ struct live {
 	struct ring *ring[RING_COUNT];
 	struct enrich *enrich;
 	struct survey *survey;
+	struct lost *lost_events;
+	struct exporter *exporter; /* NULL: without --listen */
 	struct loop *loop;
 	unsigned int cpus;
 	uint32_t own_netns;
@@ -255,6 +259,13 @@ static size_t drain(struct live *l)
 	return n;
 }
 
+/* Once a ring has overflowed, counts may go on for a moment after its losses. */
+static void feed_lost(struct live *l)
+{
+	if (l->lost[RING_CONTROL] || l->lost[RING_DROPS])
+		lost_feed(l->lost_events, l->enrich, l->pipeline);
+}
+
 /* ---- the loop ---- */
 
 /*
@@ -363,6 +374,7 @@ static void on_second(void *ctx)
 	uint64_t now_ns = clock_mono_ns();
 
 	l->skipped_runs = probes_skipped_runs(l->probes);
+	feed_lost(l);
 	if (l->survey && l->traffic)
 		survey_want_traffic(l->survey);
 	/* The base that a later loss on a device is told from. */
@@ -473,6 +485,9 @@ static int start(struct live *l, const struct reasons *reasons)
 	if (err)
 		return err;
 	l->shared->heartbeat_ns = clock_mono_ns();
+	l->lost_events = lost_new(probes_lost_fd(l->probes), l->cpus);
+	if (!l->lost_events)
+		return log_error(-ENOMEM, "out of memory");
 	open_survey(l);
 	feed_host(l);
 	enrich_clock(l->enrich, clock_mono_ns());
@@ -490,6 +505,7 @@ static int start(struct live *l, const struct reasons *reasons)
 		look_fully(l, clock_mono_ns());
 	l->armed_ns = l->rate_at_ns = clock_mono_ns();
 	on_wake(l);
+	exporter_announce(l->exporter);
 	print_ready(l);
 	return 0;
 }
@@ -518,8 +534,13 @@ int live_open(struct live **out, struct plan *plan, const struct features *featu
 	l->cpus = counters_cpus();
 	l->own_netns = stat("/proc/self/ns/net", &own) ? 0 : (uint32_t)own.st_ino;
 	l->loop = loop_new();
-	l->enrich = enrich_open(p, options->events & 1u << EV_DROP, options->stack);
-	err = l->loop && l->enrich ? load(l) : log_error(-ENOMEM, "out of memory");
+	l->enrich = enrich_open(p, options_wants(options, EV_DROP), options->stack);
+	err = l->loop && l->enrich ? 0 : log_error(-ENOMEM, "out of memory");
+	/* First of all: a busy port should not cost the loading of programs. */
+	if (!err)
+		err = exporter_open(&l->exporter, options, features->release, l->loop, p);
+	if (!err)
+		err = load(l);
 	if (!err) {
 		l->shared = probes_shared(l->probes);
 		err = start(l, reasons);
@@ -550,6 +571,7 @@ int live_run(struct live *l)
 	l->surveyed_ns = l->surveyed_full_ns = 0;
 	while (drain(l) || is_survey_due(l))
 		;
+	feed_lost(l);
 	return err;
 }
 
@@ -563,6 +585,8 @@ void live_close(struct live *l)
 	probes_close(l->probes);
 	survey_close(l->survey);
 	enrich_close(l->enrich);
+	lost_free(l->lost_events);
+	exporter_close(l->exporter);
 	loop_free(l->loop);
 	free(l);
 }

@@ -117,6 +117,11 @@ void loop_timer_set(struct loop *l, int timer, uint64_t delay_ns)
 	event_add(l->source[timer].event, &tv);
 }
 
+struct event_base *loop_base(const struct loop *l)
+{
+	return l->base;
+}
+
 int loop_run(struct loop *l)
 {
 	return event_base_dispatch(l->base) < 0 ? -EIO : 0;

@@ -5,6 +5,7 @@
 
 #include <stdint.h>
 
+struct event_base;
 struct loop;
 
 typedef void loop_fn(void *ctx);
@@ -22,6 +23,9 @@ int loop_after(struct loop *l, uint64_t delay_ns, loop_fn *fn, void *ctx); /* on
 /* A timer that is set later, again and again: its number (not negative). */
 int loop_timer(struct loop *l, loop_fn *fn, void *ctx);
 void loop_timer_set(struct loop *l, int timer, uint64_t delay_ns);
+
+/* libevent's part of it, for what brings its own sources (httpd.h). */
+struct event_base *loop_base(const struct loop *l);
 
 /* Until loop_stop. 0 or negative errno. */
 int loop_run(struct loop *l);

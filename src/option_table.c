@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "metrics.h"
 #include "option_table.h"
 #include "options.h"
 #include "parse.h"
@@ -104,6 +105,18 @@ static int set_limit(const struct option_row *row, const char *text, void *slot)
 	return parse_number(text, 1, UINT64_MAX, slot);
 }
 
+static int set_series(const struct option_row *row, const char *text, void *slot)
+{
+	(void)row;
+	return parse_number(text, 1, METRICS_MOST_SERIES, slot);
+}
+
+static int set_listen(const struct option_row *row, const char *text, void *slot)
+{
+	(void)row;
+	return parse_listen(text, slot);
+}
+
 static int set_duration(const struct option_row *row, const char *text, void *slot)
 {
 	(void)row;
@@ -200,6 +213,8 @@ static const struct option_type type_repeat = {.set = set_repeat};
 static const struct option_type type_ip_version = {.set = set_ip_version};
 static const struct option_type type_string = {.set = set_string};
 static const struct option_type type_limit = {.set = set_limit};
+static const struct option_type type_series = {.set = set_series};
+static const struct option_type type_listen = {.set = set_listen};
 static const struct option_type type_duration = {.set = set_duration};
 static const struct option_type type_choice = {.set = set_choice};
 static const struct option_type type_bits = {.set = set_bits, .list = true};
@@ -343,6 +358,21 @@ const struct option_row option_table[] = {
 	[OPTION_VERBOSE] = {
 		.type = &type_repeat, .group = GROUP_OUTPUT, .letter = 'v', .name = "verbose",
 		.help = "more words and messages; -vv: libbpf's, too", FIELD(verbose),
+	},
+	[OPTION_LISTEN] = {
+		.type = &type_listen, .group = GROUP_METRICS, .name = "listen", .value = "[ADDR:]PORT",
+		.help = "serve Prometheus metrics; ADDR is 127.0.0.1", .once = true,
+		.expected = "a port from 1 to 65535, optionally after ADDR: (127.0.0.1:2112, [::1]:2112)",
+		FIELD(listen),
+	},
+	[OPTION_METRICS_PORTS] = {
+		.type = &type_flag, .group = GROUP_METRICS, .name = "metrics-ports",
+		.help = "ephemeral ports, too, as labels", FIELD(metrics_ports),
+	},
+	[OPTION_METRICS_MAX_SERIES] = {
+		.type = &type_series, .group = GROUP_METRICS, .name = "metrics-max-series", .value = "N",
+		.help = "flows that are told apart (10000)", .expected = "a number from 1 to 100000",
+		FIELD(metrics_max_series),
 	},
 	[OPTION_WRITE] = {
 		.type = &type_string, .group = GROUP_RECORD, .letter = 'w', .name = "write", .value = "FILE",

@@ -168,6 +168,8 @@ static const struct {
 	{.a = OPTION_READ, .b = OPTION_CHECK, .why = "a replay uses no kernel that could be checked"},
 	{.a = OPTION_READ, .b = OPTION_FORCE, .why = "a replay attaches nothing"},
 	{.a = OPTION_READ, .b = OPTION_BTF, .why = "a replay attaches nothing"},
+	{.a = OPTION_READ, .b = OPTION_LISTEN, .why = "a replay is over before anybody could ask"},
+	{.a = OPTION_LISTEN, .b = OPTION_CHECK, .why = "--check only reports, it counts nothing"},
 	{.a = OPTION_WRITE, .b = OPTION_CHECK, .why = "--check only reports, it records nothing"},
 };
 
@@ -223,6 +225,8 @@ static int options_validate(const struct parser *p)
 					 "it shows the kernel's counters, which only addresses and ports narrow");
 	if (o->write_path && !strcmp(o->write_path, "-") && o->format != OUTPUT_NONE)
 		return log_error(-EINVAL, "--write -: stdout takes the records, so there can be no events: add --output none");
+	if (!o->listen.port && (o->metrics_ports || o->metrics_max_series))
+		return log_error(-EINVAL, "--metrics-ports, --metrics-max-series: need --listen");
 	if (o->read_path && o->write_path && is_same_file(o->read_path, o->write_path))
 		return log_error(-EINVAL, "--write: this is the file that --read reads");
 	if (o->interval_ns && o->interval_ns < OPTIONS_MIN_INTERVAL_NS)
@@ -253,7 +257,7 @@ static void settle_events(struct options *o)
 
 bool options_wants(const struct options *o, enum event_kind kind)
 {
-	return o->events & 1u << kind;
+	return o->events & 1u << kind || (o->listen.port && kind != EV_STATS);
 }
 
 /* Whoever names a reason wants to see it, of whatever class it is. */

@@ -11,6 +11,7 @@
 
 #include "../bpf/config.h"
 #include "event.h"
+#include "httpd.h"
 
 enum output_format { OUTPUT_TEXT, OUTPUT_JSON, OUTPUT_NONE, OUTPUT_COUNT_ONLY };
 enum color_mode { COLOR_AUTO, COLOR_ALWAYS, COLOR_NEVER };
@@ -61,6 +62,9 @@ struct options {
 	uint64_t interval_ns; /* between two summaries, 0: only at the end */
 	bool quiet;
 	unsigned int verbose;
+	struct listen_address listen; /* port 0: no metrics */
+	bool metrics_ports;           /* ephemeral ports as labels, too */
+	uint64_t metrics_max_series;  /* 0: METRICS_MAX_SERIES */
 	const char *write_path; /* -w, NULL: none; points into argv */
 	const char *read_path;  /* -r */
 

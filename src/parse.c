@@ -167,6 +167,39 @@ int parse_addr(const char *text, struct addr_rule *out)
 	return 0;
 }
 
+/* The address before the last colon; v6 in brackets, without which its own colons could not be told. */
+static int parse_listen_host(const char *host, size_t len, struct listen_address *out)
+{
+	bool brackets = len > 1 && host[0] == '[' && host[len - 1] == ']';
+	char addr[INET6_ADDRSTRLEN];
+
+	if (brackets) {
+		host++;
+		len -= 2;
+	}
+	if (len >= sizeof(addr))
+		return -EINVAL;
+	memcpy(addr, host, len);
+	addr[len] = '\0';
+	out->ip_version = brackets ? 6 : 4;
+	return inet_pton(brackets ? AF_INET6 : AF_INET, addr, out->addr) == 1 ? 0 : -EINVAL;
+}
+
+int parse_listen(const char *text, struct listen_address *out)
+{
+	struct listen_address a = { .addr = { 127, 0, 0, 1 }, .ip_version = 4 };
+	const char *colon = strrchr(text, ':');
+	uint64_t port;
+
+	if (parse_number(colon ? colon + 1 : text, 1, UINT16_MAX, &port))
+		return -EINVAL;
+	if (colon && colon != text && parse_listen_host(text, (size_t)(colon - text), &a))
+		return -EINVAL;
+	a.port = (uint16_t)port;
+	*out = a;
+	return 0;
+}
+
 /* ---- names ---- */
 
 int parse_text(const char *text, char *out, size_t size)

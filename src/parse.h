@@ -11,6 +11,7 @@
 #include <stdint.h>
 
 #include "../bpf/config.h"
+#include "httpd.h"
 
 /* Decimal digits only: no sign, space or base. */
 int parse_number(const char *text, uint64_t min, uint64_t max, uint64_t *out);
@@ -28,6 +29,9 @@ int parse_ports(const char *text, struct port_rule *out);
  * Leaves out->list alone.
  */
 int parse_addr(const char *text, struct addr_rule *out);
+
+/* "2112" (on 127.0.0.1), "0.0.0.0:2112", "[::1]:2112": an address of this host, and a port from 1 to 65535. No names. */
+int parse_listen(const char *text, struct listen_address *out);
 
 /* 1 to @size - 1 bytes of any kind, the rest of @out zero. */
 int parse_text(const char *text, char *out, size_t size);

@@ -33,6 +33,8 @@ static void on_event(void *ctx, const struct event *ev)
 {
 	struct pipeline *p = ctx;
 
+	if (filter_wants_flow(p->options, ev))
+		sinks_flow_event(p->sinks, ev);
 	if (pipeline_is_done(p) || !filter_wants(p->options, ev))
 		return;
 	p->printed++;
@@ -161,6 +163,13 @@ uint64_t pipeline_printed(const struct pipeline *p)
 bool pipeline_take_missed(struct pipeline *p, uint32_t *netns, uint32_t *hint_tgid)
 {
 	return correlate_take_missed(p->correlate, netns, hint_tgid);
+}
+
+const struct metrics *pipeline_metrics(const struct pipeline *p, struct ev_stats *stats)
+{
+	memset(stats, 0, sizeof(*stats));
+	fill_stats(p, stats);
+	return sinks_metrics(p->sinks);
 }
 
 int pipeline_finish(struct pipeline *p)

@@ -12,6 +12,7 @@
 #include "event.h"
 #include "options.h"
 
+struct metrics;
 struct pipeline;
 
 /* @options must outlive it. Events go to @out_fd. Negative errno with its message. */
@@ -29,6 +30,9 @@ bool pipeline_is_done(const struct pipeline *p);
 
 /* Events that passed the filters so far. */
 uint64_t pipeline_printed(const struct pipeline *p);
+
+/* What --listen has counted (NULL without; valid until pipeline_close), and the statistics so far. */
+const struct metrics *pipeline_metrics(const struct pipeline *p, struct ev_stats *stats);
 
 /* See correlate_take_missed. */
 bool pipeline_take_missed(struct pipeline *p, uint32_t *netns, uint32_t *hint_tgid);

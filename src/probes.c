@@ -256,6 +256,11 @@ size_t probes_ring_bytes(const struct probes *p, enum record_ring ring)
 	return map ? bpf_map__max_entries(map) : 0;
 }
 
+int probes_lost_fd(const struct probes *p)
+{
+	return bpf_map__fd(p->skel->maps.lost);
+}
+
 struct shared *probes_shared(struct probes *p)
 {
 	return &p->skel->bss->shared;

@@ -41,6 +41,9 @@ uint32_t probes_tc_id(const struct probes *p);
 int probes_ring_fd(const struct probes *p, enum record_ring ring);
 size_t probes_ring_bytes(const struct probes *p, enum record_ring ring);
 
+/* The map of lost events (counters_each_lost). */
+int probes_lost_fd(const struct probes *p);
+
 /* The words shared with the programs. */
 struct shared *probes_shared(struct probes *p);
 

@@ -7,7 +7,8 @@
 
 #include "log.h"
 
-static const struct sink_ops *const all_sinks[] = { &sink_text, &sink_json, &sink_none, &sink_record, &sink_summary };
+static const struct sink_ops *const all_sinks[] = { &sink_text, &sink_json, &sink_none, &sink_record,
+						     &sink_metrics, &sink_summary };
 
 struct sinks {
 	unsigned int count;
@@ -89,6 +90,26 @@ void sinks_event(struct sinks *s, const struct event *e)
 		if (s->sink[i].ops->event)
 			s->sink[i].ops->event(&s->sink[i], e);
 	}
+}
+
+void sinks_flow_event(struct sinks *s, const struct event *e)
+{
+	unsigned int i;
+
+	for (i = 0; i < s->count; i++) {
+		if (s->sink[i].ops->flow_event)
+			s->sink[i].ops->flow_event(&s->sink[i], e);
+	}
+}
+
+const struct metrics *sinks_metrics(const struct sinks *s)
+{
+	const struct metrics *m = NULL;
+	unsigned int i;
+
+	for (i = 0; i < s->count && !m; i++)
+		m = sink_metrics_of(&s->sink[i]);
+	return m;
 }
 
 void sinks_record(struct sinks *s, const struct rec_header *rec)

@@ -5,6 +5,7 @@
  *
  *	err = sinks_open(&sinks, &options, STDOUT_FILENO);
  *	...	sinks_record(sinks, rec);	each record before it is decoded, REC_HOST first
+ *	...	sinks_flow_event(sinks, &event);	each event whose flow is wanted, whatever is printed
  *	...	sinks_event(sinks, &event);	each event that passed the filters
  *	...	sinks_flush(sinks);		at the end of every drain, and within 100 ms of an event
  *	...	sinks_check_closed(sinks);	now and then, if nothing happens
@@ -26,6 +27,7 @@
 
 /* ---- for main ---- */
 
+struct metrics;
 struct sinks;
 
 /*
@@ -41,6 +43,8 @@ bool sinks_want_events(const struct sinks *s);
 bool sinks_want_records(const struct sinks *s);
 
 void sinks_event(struct sinks *s, const struct event *e);
+/* Events that pass filter_wants_flow(); comes before sinks_event() of the same event, if that comes. */
+void sinks_flow_event(struct sinks *s, const struct event *e);
 /* @rec->size bytes, checked by the caller (decode.h). */
 void sinks_record(struct sinks *s, const struct rec_header *rec);
 /* Writes what can be written without waiting. */
@@ -64,6 +68,9 @@ uint64_t sinks_lines(const struct sinks *s);
 uint64_t sinks_lines_lost(const struct sinks *s);
 uint64_t sinks_bytes(const struct sinks *s);
 
+/* What --listen has counted; NULL without. Valid until sinks_close(). */
+const struct metrics *sinks_metrics(const struct sinks *s);
+
 /* ---- for sink_*.c ---- */
 
 struct sink;
@@ -72,7 +79,7 @@ struct sink;
  * Optional methods may be NULL: the sink does not want it.
  * @wanted: do the options ask for it?
  * @open:   sets up s->out (and s->color); 0 or a negative errno, printed.
- * @event, @record, @flush, @finish: optional. @flush: before what is in s->out is written.
+ * @event, @flow_event, @record, @flush, @finish: optional. @flush: before what is in s->out is written.
  * @aside:  its output is not that of the events (sinks_state() and so on).
  */
 struct sink_ops {
@@ -80,6 +87,7 @@ struct sink_ops {
 	bool (*wanted)(const struct options *options);
 	int (*open)(struct sink *s, int out_fd);
 	void (*event)(struct sink *s, const struct event *e);
+	void (*flow_event)(struct sink *s, const struct event *e);
 	void (*record)(struct sink *s, const struct rec_header *rec);
 	void (*flush)(struct sink *s);
 	void (*finish)(struct sink *s); /* instead of output_finish() */
@@ -105,5 +113,9 @@ extern const struct sink_ops sink_json;
 extern const struct sink_ops sink_none;
 extern const struct sink_ops sink_record;
 extern const struct sink_ops sink_summary;
+extern const struct sink_ops sink_metrics;
+
+/* NULL if @s is another sink. */
+const struct metrics *sink_metrics_of(const struct sink *s);
 
 #endif

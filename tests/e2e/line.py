@@ -38,7 +38,7 @@ class Line(Net):
     def __init__(self, delay=0.025):
         self.sockets, self.workers, self.all, self.fds = [], [], [], []
         self.addr = {4: ("10.79.0.1", "10.79.0.2"), 6: ("fd79::1", "fd79::2")}
-        self.delay_ns, self.log, self.losses, self.thread = round(delay * 1e9), [], [], None
+        self.delay_ns, self.log, self.losses, self.repeats, self.thread = round(delay * 1e9), [], [], [], None
         self.a, self.b = self.namespace("a"), self.namespace("b")
         for i, ns in enumerate((self.a, self.b)):
             self.fds.append(ns.inside(self.open_tun))
@@ -60,6 +60,10 @@ class Line(Net):
         """Loses the next `count` segments of this way ("ab", "ba") with these of the flags SYN and ACK."""
         self.losses.append([way, flags, count])
 
+    def repeat(self, way, flags, seconds):
+        """Brings every such segment twice, the second time so much later."""
+        self.repeats.append((way, flags, round(seconds * 1e9)))
+
     def is_lost(self, way, segment):
         for loss in self.losses:
             if segment and loss[0] == way and loss[1] == segment[2] and loss[2] > 0:
@@ -78,7 +82,8 @@ class Line(Net):
                 packet, way = os.read(fd, 65536), "ab" if fd == self.fds[0] else "ba"
                 at, segment = time.monotonic_ns(), parse(packet)
                 if not self.is_lost(way, segment):
-                    heapq.heappush(waiting, (at + self.delay_ns, next(serial), way, packet, at, segment))
+                    for later in [0, *(r[2] for r in self.repeats if segment and r[:2] == (way, segment[2]))]:
+                        heapq.heappush(waiting, (at + self.delay_ns + later, next(serial), way, packet, at, segment))
                 elif segment:
                     self.log.append(Passage(way, at, None, *segment))
             while waiting and waiting[0][0] <= time.monotonic_ns():

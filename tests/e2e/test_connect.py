@@ -16,11 +16,10 @@ import pytest
 import lab
 from blind import Witness
 from conftest import Shared
-from lab import (IPPROTO_MPTCP, SLOW, SYN, SYNACK, Background, Namespace, before_nth, need, reset, start_connect,
-                 wait_until)
+from lab import IPPROTO_MPTCP, SLOW, SYN, SYNACK, Namespace, before_nth, need, reset, start_connect, wait_until
 from line import SYN_ACK, SYN_ONLY, Line
 from test_drop import NETFILTER, function, kernel_names
-from tracer import Rebpf, View, brief, has_reasons, mode, rfc3339, run_rebpf, force as tracer_force
+from tracer import Rebpf, View, brief, force, has_reasons, mode, rfc3339, run_rebpf
 
 US = os.getpid()
 BOTH = pytest.mark.parametrize("version", [4, 6])
@@ -116,7 +115,10 @@ def line():
 
 
 def check(event, result, error=None, syn_sent=True, syn_retrans=0, pid=US, **fields):
-    """The result, and that all else agrees with it. Without a hook at connect()'s return, why it failed at once is not known."""
+    """The result, and that all else agrees with it.
+
+    Without a hook at connect()'s return, why it failed at once is not known.
+    """
     if not syn_sent and result not in ("aborted", "established") and not sees_returns():
         error = None
     want = dict(result=result, error=error, syn_sent=syn_sent, syn_retrans=syn_retrans, pid=pid, **fields)
@@ -434,6 +436,30 @@ def test_lost_by_the_wire(line, watch, version, way, flags):
     timed.check(event)
 
 
+def test_answered_again(line, watch):
+    """The server repeats its answer before the client its SYN, and the first of them was dropped here."""
+    line.listen()
+    line.repeat("ba", SYN_ACK, 0.4)
+    rule = line.a.drop("input", SYNACK + " " + before_nth(1))
+    view, sock = watch(line.a), client(line)
+    sock.connect((line.addr[4][1], 5001))
+    event = view.only()
+    assert rule.count() == 1
+    check(event, "established")
+    near(event["latency_us"], 0.45)
+    by_netfilter(event, line.a, since=0.4)
+
+
+def test_answered_twice(line, watch):
+    """The first answer came through: what was dropped was one too many."""
+    line.listen()
+    line.repeat("ba", SYN_ACK, 0.02)
+    line.a.drop("input", SYNACK + " " + before_nth(1))
+    view, sock = watch(line.a), client(line)
+    sock.connect((line.addr[4][1], 5001))
+    check(view.only(), "established", cause_drop=None)
+
+
 def test_two_lost_at_two_places(net, watch):
     """The last of the drops is named."""
     view, sock = watch(net.a), client(net)
@@ -654,7 +680,8 @@ def test_killed_by_ss(line, watch):
     line.a.run("ss", "-K", "dport", "=", "5001", check=False)
     if not select.select([], [sock], [], 0.5)[1]:
         pytest.skip("this kernel destroys no sockets")
-    check(view.only(), "aborted", "ECONNABORTED", dport=5001)
+    event = view.only()
+    check(event, "aborted", "ECONNABORTED", dport=5001, syn_retrans=event["syn_retrans"])
 
 
 # ---- failed ----
@@ -671,7 +698,8 @@ def test_no_free_port(net, watch, version):
     assert rise["TcpActiveOpens"] == 0
     before, event = view.exactly(2)
     check(before, "established", sport=40000)
-    check(event, "failed", "EADDRNOTAVAIL", syn_sent=False, daddr=net.addr[version][1], dport=5001, sport=None, cause_drop=None)
+    check(event, "failed", "EADDRNOTAVAIL", syn_sent=False, daddr=net.addr[version][1], dport=5001, sport=None,
+          cause_drop=None)
 
 
 def test_port_in_use(net, watch):
@@ -949,16 +977,18 @@ def test_text(net, rebpf):
         sock.connect((net.addr[4][1], 5001))
     fails(errno.ECONNREFUSED, client(net, 6), (net.addr[6][1], 5003))
     lines = wait_until(lambda: len(one.text) >= 2 and one.text, what=lambda: "two lines: %r" % one.text)
-    match = re.match(LINE_START + r"result=established latency=(?P<ms>\d+\.\d{3})ms syn_retrans=1 cause_drop=(?P<drop>\S+)$",
-                     lines[0])
+    match = re.match(
+        LINE_START + r"result=established latency=(?P<ms>\d+\.\d{3})ms syn_retrans=1 cause_drop=(?P<drop>\S+)$", lines[0])
     assert match, lines[0]
     assert int(match["pid"]) == US
     assert match["ends"] == "%s:%d > %s:5001" % (net.addr[4][0], sock.getsockname()[1], net.addr[4][1])
     assert 1000 <= float(match["ms"]) <= timed.us / 1000
-    assert re.match(r"\S+@\w+(\.\w+)*\+0x[0-9a-f]+(\[\w+\])?(:\w+)?,netns=%d,age=\d+\.\d{3}ms$" % net.b.inode, match["drop"])
+    assert re.match(r"\S+@\w+(\.\w+)*\+0x[0-9a-f]+(\[\w+\])?(:\w+)?,netns=%d,age=\d+\.\d{3}ms$" % net.b.inode,
+                    match["drop"])
     stamps = [rfc3339(at)[11:26] for at in (timed.wall_end - 0.3 * SLOW, timed.wall_end + 0.05)]
     assert stamps[0] <= match["time"] <= stamps[1] or stamps[0] > stamps[1], (match["time"], stamps)
-    match = re.match(LINE_START + r"result=refused\(ECONNREFUSED\) after=\d+\.\d{3}ms cause_drop=(-|\S+@tcp_v6_rcv\S+)$", lines[1])
+    match = re.match(
+        LINE_START + r"result=refused\(ECONNREFUSED\) after=\d+\.\d{3}ms cause_drop=(-|\S+@tcp_v6_rcv\S+)$", lines[1])
     assert match, lines[1]
     assert match["ends"].startswith("[%s]:" % net.addr[6][0]) and match["ends"].endswith(" > [%s]:5003" % net.addr[6][1])
 
@@ -1038,7 +1068,7 @@ def rungs():
 @pytest.mark.parametrize("role, rung", rungs(), ids="=".join)
 def test_rung(line, rebpf, fence, role, rung):
     """What each of them is there for, and what must not depend on it."""
-    forced = tracer_force("%s=%s" % (role, rung))
+    forced = force("%s=%s" % (role, rung))
     status, _, err = run_rebpf("--check", *forced, force=False)
     if status:
         pytest.skip("this kernel has no %s=%s: %s" % (role, rung, err.strip()))

@@ -29,7 +29,8 @@ SIZE_LIMIT = 60000
 TCP_USER_TIMEOUT = 18
 TUNSETIFF, IFF_TUN, IFF_NO_PI = 0x400454CA, 0x0001, 0x1000
 NETWORKS = [ipaddress.ip_network(text)
-            for text in ("10.77.0.0/16", "127.0.0.0/8", "fd77::/16", "::1/128", "fe80::ff:fe00:0/120")]
+            for text in ("10.77.0.0/16", "127.0.0.0/8", "fd77::/16", "::1/128", "fe80::ff:fe00:0/120",
+                         "0.0.0.0/32", "::/128")]  # the last two: a connect that came to no address of its own
 with open(os.path.join("bpf", "event_kinds.h"), encoding="utf-8") as source:
     KINDS = ["NONE", *re.findall(r"X\((\w+), rec_\w+, \w+\)", source.read())]
 # Each struct rec_owner of a record; the last of two is the task that ran when it happened.

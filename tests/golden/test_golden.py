@@ -209,7 +209,8 @@ ADDRESSES_AT = {"RTX_ENTRY": ((24, 60), (40, 60)), "SPURIOUS": ((24, 60), (40, 6
                 "ADDR": ((24, 44),),
                 "DROP": ((40, 76), (56, 76), (272, 308), (288, 308), (312, 348), (328, 348))}
 NETWORKS = [ipaddress.ip_network(net)
-            for net in ("10.77.0.0/16", "fd77::/16", "127.0.0.0/8", "::1/128", "fe80::ff:fe00:0/120")]
+            for net in ("10.77.0.0/16", "fd77::/16", "127.0.0.0/8", "::1/128", "fe80::ff:fe00:0/120",
+                        "0.0.0.0/32", "::/128")]  # the last two: a connect that came to no address of its own
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -219,6 +219,22 @@ static void test_answer_dropped(void **state)
 	assert_int_equal(tell(&r)->cause_drop.age_us, 10000);
 }
 
+/* The only SYN came through, and the answer came again: 100 ms later at least, else one was too many. */
+static void test_answered_again(void **state)
+{
+	struct rec_connect r = make_connect(STATE_ESTABLISHED, 0);
+
+	(void)state;
+	r.syn_ns = r.h.ts_ns - 300 * MS;
+	drop(&r, 250 * MS, false, 0x02);
+	drop(&r, 99 * MS, true, 0x12);
+	assert_false(tell(&r)->cause_drop.place.known);
+	drop(&r, 200 * MS, true, 0x12);
+	assert_true(tell(&r)->cause_drop.place.known);
+	assert_int_equal(told[0].cause_drop.age_us, 200000);
+	assert_int_equal(told[0].cause_drop.seq, 5555);
+}
+
 /* Neither what came before the SYN, or after the end, nor what did not matter. */
 static void test_no_drop(void **state)
 {
@@ -265,7 +281,7 @@ int main(void)
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 	const struct CMUnitTest tests[] = {
 		TEST(test_results), TEST(test_time), TEST(test_order), TEST(test_syn_dropped), TEST(test_answer_dropped),
-		TEST(test_no_drop), TEST(test_wrap),
+		TEST(test_answered_again), TEST(test_no_drop), TEST(test_wrap),
 	};
 
 	return cmocka_run_group_tests_name("connects", tests, NULL, NULL);

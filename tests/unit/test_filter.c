@@ -518,6 +518,31 @@ static void test_spurious(void **state)
 	assert_false(filter_wants(&o, &e));
 }
 
+/* What --listen counts: of every kind, by its flow only. */
+static void test_flow(void **state)
+{
+	struct event e = sample(), d = sample_drop(), stats = { .kind = EV_STATS };
+	struct options o = everything();
+
+	(void)state;
+	o.events = 0;
+	o.types = 1u << RTX_TYPE_RTO;
+	o.classes = 0;
+	assert_true(filter_wants_flow(&o, &e));
+	assert_true(filter_wants_flow(&o, &d));
+	assert_false(filter_wants_flow(&o, &stats));
+	o.ip_version = 6;
+	assert_false(filter_wants_flow(&o, &e));
+	assert_false(filter_wants_flow(&o, &d));
+	o.ip_version = 0;
+	o.pid_count = 1;
+	o.pid[0] = 4321;
+	assert_false(filter_wants_flow(&o, &e));
+	o.pid[0] = 1234;
+	assert_true(filter_wants_flow(&o, &e));
+	assert_true(filter_wants_flow(&o, &d));
+}
+
 /* As long as that, or longer; successes and failures alike. */
 static void test_connect_min_latency(void **state)
 {
@@ -637,6 +662,7 @@ int main(void)
 		cmocka_unit_test(test_drop_common),
 		cmocka_unit_test(test_drop_type_cause),
 		cmocka_unit_test(test_spurious),
+		cmocka_unit_test(test_flow),
 		cmocka_unit_test(test_connect_min_latency),
 		cmocka_unit_test(test_connect_reason),
 		cmocka_unit_test(test_connect_common),

@@ -608,6 +608,39 @@ static void test_cgroup_number(void **state)
 	assert_int_equal(opt.cgroup[0], 987654321);
 }
 
+/* The metrics' options; what addresses may be is tested with the server. */
+static void test_listen(void **state)
+{
+	(void)state;
+	assert_run();
+	assert_int_equal(opt.listen.port, 0);
+	assert_run("-e", "retransmit");
+	assert_false(options_wants(&opt, EV_DROP));
+	assert_run("-e", "retransmit", "--listen", "[::1]:2112", "--metrics-ports", "--metrics-max-series=5");
+	assert_int_equal(opt.listen.port, 2112);
+	assert_int_equal(opt.listen.ip_version, 6);
+	assert_true(opt.metrics_ports);
+	assert_int_equal(opt.metrics_max_series, 5);
+	/* Counted, though not printed. */
+	assert_true(options_wants(&opt, EV_DROP));
+	assert_true(options_wants(&opt, EV_CONNECT));
+	assert_int_equal(opt.events & 1u << EV_DROP, 0);
+	for (int format = 0; format < 4; format++) {
+		static const char *const formats[] = { "text", "json", "none", "count" };
+
+		assert_run("--listen", "2112", "-o", (char *)formats[format]);
+	}
+	assert_usage("--listen: invalid value 'x:y': expected a port from 1 to 65535, optionally after ADDR: (127.0.0.1:2112, [::1]:2112)",
+		     "--listen", "x:y");
+	assert_usage("--listen: given twice", "--listen", "1", "--listen=2");
+	assert_usage_begin("--metrics-max-series: invalid value '0': expected a number from 1 to 100000", "--listen=1",
+			   "--metrics-max-series", "0");
+	assert_usage_begin("--metrics-max-series: invalid value '100001'", "--listen=1", "--metrics-max-series=100001");
+	assert_usage("--metrics-ports, --metrics-max-series: need --listen", "--metrics-ports");
+	assert_usage_begin("--read and --listen exclude each other", "--listen=1", "-r", "x");
+	assert_usage_begin("--listen and --check exclude each other", "--listen=1", "--check");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -636,6 +669,7 @@ int main(void)
 		cmocka_unit_test(test_cgroup),
 		cmocka_unit_test(test_cgroup_mounts),
 		cmocka_unit_test(test_list_bounds),
+		cmocka_unit_test(test_listen),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
