@@ -29,6 +29,7 @@ UNIT_SRC := $(wildcard tests/unit/test_*.c)
 UNIT := $(UNIT_SRC:tests/unit/%.c=$(B)/unit/%)
 FUZZ := $(B)/fuzz/fuzz_replay_corpus
 WIRE := $(B)/tests/wire
+FLOOD := $(B)/tests/flood
 
 ifeq ($(V),1)
 Q =
@@ -40,7 +41,7 @@ endif
 
 .DELETE_ON_ERROR:
 .SECONDARY:
-.PHONY: all build build-rebpf generate run demo deps test unit golden fuzz e2e lab vm clean help
+.PHONY: all build build-rebpf generate run demo deps test unit golden fuzz e2e lab vm compare clean help
 
 all: $(B)/rebpf
 
@@ -128,7 +129,7 @@ $(WIRE): tests/e2e/wire.c | $(DEPS_STAMP)
 
 # ---- figures ----
 
-$(B)/tests/flood: tests/bench/flood.c | $(DEPS_STAMP)
+$(FLOOD): tests/bench/flood.c | $(DEPS_STAMP)
 	$(call msg,CC,$@)
 	$(Q)mkdir -p $(@D)
 	$(Q)$(CC) $(ALL_CFLAGS) -Werror $< -o $@
@@ -138,10 +139,13 @@ $(B)/tests/empty: tests/bench/empty.c | $(DEPS_STAMP)
 	$(Q)mkdir -p $(@D)
 	$(Q)$(CC) $(ALL_CFLAGS) -Werror $< -o $@ -lbpf
 
-bench: all $(B)/tests/flood $(B)/tests/empty
+bench: all $(FLOOD) $(B)/tests/empty
 	$(Q)tests/bench/bench.py $(BENCH)
 
-e2e: all $(WIRE)
+compare: all $(FLOOD)
+	$(Q)scripts/compare.sh $(ARGS)
+
+e2e: all $(WIRE) $(FLOOD)
 	$(Q)tests/run.sh e2e
 
 lab: all $(WIRE)
@@ -150,7 +154,7 @@ lab: all $(WIRE)
 vm: all $(WIRE)
 	$(Q)tests/run.sh vm
 
-test: $(UNIT) $(FUZZ) all $(WIRE)
+test: $(UNIT) $(FUZZ) all $(WIRE) $(FLOOD)
 	$(Q)scripts/deps.sh test
 	$(Q)tests/run.sh all $(UNIT)
 
@@ -164,6 +168,7 @@ help:
 	@echo 'make test        unit, golden, e2e and vm tests; ends with "N passed, N failed, N skipped"'
 	@echo 'make unit|golden|e2e|vm   one tier'
 	@echo 'make lab         loss at known places and the matrix of causes, longer; REBPF_LAB_FACTOR=5, REBPF_LAB_SEED=1'
+	@echo 'make compare     what each output costs under a flood of drops, a minute, root; ARGS="--quick"'
 	@echo 'make fuzz        libFuzzer on the replay; SECONDS=60'
 	@echo 'make deps        install what is missing (Debian), or name the packages'
 	@echo 'make clean       remove build/'

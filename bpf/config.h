@@ -77,7 +77,8 @@ struct cpu_counts {
 	__u64 slot_failed; /* in-flight slots that could not be opened */
 	__u64 drops;       /* packets freed as a drop, of any protocol */
 	__u64 drops_tcp;
-	__u64 pad[16 - (REC_KIND_COUNT + RING_COUNT + 3) % 16];
+	__u64 wakeups; /* of user space, by a record */
+	__u64 pad[16 - (REC_KIND_COUNT + RING_COUNT + 4) % 16];
 };
 
 /* Key and value of the map of drop counts: exact whatever becomes of the records. */

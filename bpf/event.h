@@ -307,6 +307,8 @@ struct rec_tick {
 	struct rec_header h;
 	__u64 produced; /* records written by the kernel so far */
 	__u64 missed;   /* events that no program saw (recursion, full map) so far */
+	__u64 consumed; /* records read from the rings so far */
+	__u64 wakeups;  /* times that a record woke rebpf so far */
 };
 
 /* ---- drops ---- */
@@ -533,6 +535,23 @@ struct rec_lost {
 	__u16 zero;
 };
 
+/*
+ * TRAFFIC: what TCP of a namespace has counted since the namespace began, whatever is filtered (RFC 4022; src/snmp.h).
+ * Belongs to the SURVEY that follows. @out_segs: segments sent, without those that were retransmitted.
+ */
+struct rec_traffic {
+	struct rec_header h;
+	__u32 netns;
+	__u32 zero;
+	__u64 active_opens;
+	__u64 passive_opens;
+	__u64 attempt_fails;
+	__u64 estab_resets;
+	__u64 in_segs;
+	__u64 out_segs;
+	__u64 retrans_segs;
+};
+
 #ifdef __cplusplus
 #define REC_ASSERT(c, m) static_assert(c, m)
 #else
@@ -554,7 +573,7 @@ REC_ASSERT(sizeof(struct rec_reason) == 32 + REBPF_REASON_LEN, "rec_reason");
 REC_ASSERT(sizeof(struct rec_owner_found) == 64, "rec_owner_found");
 REC_ASSERT(sizeof(struct rec_netns) == 32, "rec_netns");
 REC_ASSERT(sizeof(struct rec_loss) == 48, "rec_loss");
-REC_ASSERT(sizeof(struct rec_tick) == 40, "rec_tick");
+REC_ASSERT(sizeof(struct rec_tick) == 56, "rec_tick");
 REC_ASSERT(sizeof(struct rec_tuple) == 40, "rec_tuple");
 REC_ASSERT(sizeof(struct rec_drop) == 24 + 16 + 40 + 9 * 4 + 4 + 24 + 8 + 48 + 16 + 32 + 24 + 80 + 8 * REBPF_STACK_DEPTH,
 	   "rec_drop");
@@ -565,6 +584,7 @@ REC_ASSERT(sizeof(struct rec_survey) == 48, "rec_survey");
 REC_ASSERT(sizeof(struct rec_connect) == 24 + 80 + 24 + 24 + 16 + 16, "rec_connect");
 REC_ASSERT(sizeof(struct rec_lost) == 24 + 24 + 8 + 8, "rec_lost");
 REC_ASSERT(sizeof(struct rec_socket) == 24 + 24 + 8 + 24, "rec_socket");
+REC_ASSERT(sizeof(struct rec_traffic) == 24 + 8 + 7 * 8, "rec_traffic");
 
 /* Losses are counted per bucket of flows, so that a flood on one does not darken the others. */
 #define REBPF_FLOW_BUCKETS 256

@@ -33,7 +33,8 @@
 	X(SURVEY, rec_survey, USER)                      \
 	X(SOCKET, rec_socket, USER)                      \
 	X(CONNECT, rec_connect, CONTROL)                 \
-	X(LOST, rec_lost, USER)
+	X(LOST, rec_lost, USER)                          \
+	X(TRAFFIC, rec_traffic, USER)
 
 /*
  * EVENT_KINDS(X): X(NAME, name as typed and printed, payload struct, printed by default).

@@ -238,6 +238,7 @@ static __always_inline void emit_submit(void *rec)
 	if (*(volatile __u32 *)&shared.asleep) {
 		*(volatile __u32 *)&shared.asleep = 0;
 		flags = BPF_RB_FORCE_WAKEUP;
+		__sync_fetch_and_add(&cpu_counts()->wakeups, 1);
 	}
 	bpf_ringbuf_submit(rec, flags);
 }

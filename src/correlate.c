@@ -458,6 +458,9 @@ static void take_tick(struct correlate *c, const struct rec_tick *t)
 	else if (c->missed_until_ns == UINT64_MAX)
 		c->missed_until_ns = t->h.ts_ns;
 	c->stats.missed = t->missed;
+	c->stats.produced = t->produced;
+	c->stats.consumed = t->consumed;
+	c->stats.wakeups = t->wakeups;
 	c->last_ns = t->h.ts_ns;
 	/* The first one comes after all hooks are attached. */
 	if (!c->armed_ns)

@@ -13,6 +13,7 @@ struct counters {
 	uint64_t lost[RING_COUNT];
 	uint64_t drops, drops_tcp; /* packets freed as drops, whether recorded or not */
 	uint64_t slot_failed;
+	uint64_t wakeups; /* of user space, by a record */
 };
 
 /* Sums over the first @cpus CPUs. */

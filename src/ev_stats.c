@@ -10,6 +10,7 @@
 
 #include <stddef.h>
 
+#include "summary.h"
 #include "util.h"
 
 static void share_fields(const struct ev_stats *s, struct visitor *v)
@@ -69,6 +70,9 @@ static void counter_fields(const struct ev_stats *s, struct visitor *v)
 	connect_fields(s, v);
 	field_u64(v, FIELD_AS("printed", "Events printed", SHOW_ALWAYS), s->printed);
 	field_u64(v, FIELD_AS("records", "Records read", SHOW_ALWAYS), s->records);
+	field_u64(v, FIELD_AS("produced", "Records of the kernel", SHOW_ALWAYS), s->produced);
+	field_u64(v, FIELD_AS("consumed", "  read from the rings", SHOW_ALWAYS), s->consumed);
+	field_u64(v, FIELD_AS("wakeups", "  wake-ups by them", SHOW_ALWAYS), s->wakeups);
 	if (field_object(v, FIELD_AS("lost", "Records lost", SHOW_ALWAYS), true)) {
 		field_u64(v, FIELD("control", SHOW_ALWAYS), s->lost[RING_CONTROL]);
 		field_u64(v, FIELD("drops", SHOW_ALWAYS), s->lost[RING_DROPS]);
@@ -84,7 +88,9 @@ static void counter_fields(const struct ev_stats *s, struct visitor *v)
 static void stats_fields(const struct event *e, struct visitor *v)
 {
 	event_fields(e, v);
+	field_bool(v, FIELD("final", SHOW_NEVER), e->stats.final);
 	counter_fields(&e->stats, v);
+	summary_fields(e->stats.summary, v);
 }
 
 const struct event_ops event_ops_stats = { .fields = stats_fields, .head = NULL };

@@ -247,6 +247,11 @@ struct ev_stats {
 	uint64_t spurious;
 	uint64_t connects; /* active opens that ended, before filters */
 	uint64_t connects_by_result[CONNECT_RESULT_COUNT];
+	uint64_t produced; /* records that the kernel side wanted to write */
+	uint64_t consumed; /* of these, read from the rings; consumed + lost = produced once the rings are empty */
+	uint64_t wakeups;  /* times that a record woke rebpf */
+	bool final;        /* the last one of this run */
+	const struct summary *summary; /* NULL: not asked for (summary.h) */
 };
 
 struct event {

@@ -64,7 +64,9 @@ struct live {
 	int survey_timer, drain_timer;
 	bool survey_wanted, survey_full_wanted;
 	uint64_t armed_ns, rate_at_ns, rate_produced, rate_drops, skipped_runs;
+	uint64_t consumed; /* records of the rings */
 	bool hinted;
+	bool traffic; /* the stream says what TCP sends */
 };
 
 /* ---- records that user space makes ---- */
@@ -210,6 +212,8 @@ static void feed_tick(struct live *l, uint64_t until_ns, const struct counters *
 	struct rec_tick tick = {
 		.produced = counters->produced_all,
 		.missed = counters->slot_failed + l->skipped_runs,
+		.consumed = l->consumed,
+		.wakeups = counters->wakeups,
 	};
 
 	enrich_header(&tick.h, REC_TICK, sizeof(tick));
@@ -243,6 +247,7 @@ static size_t drain(struct live *l)
 
 		until_ns = read_ns < until_ns ? read_ns : until_ns;
 	}
+	l->consumed += n;
 	/* What the kernel skipped must be known before the records are judged: silence then proves nothing. */
 	if (n)
 		l->skipped_runs = probes_skipped_runs(l->probes);
@@ -321,7 +326,8 @@ static void print_rate(struct live *l, uint64_t now_ns)
 	bool wanted = l->options->format == OUTPUT_NONE || l->options->format == OUTPUT_COUNT_ONLY;
 	struct counters counters;
 
-	if (!wanted || now_ns - l->rate_at_ns < NSEC_PER_SEC)
+	/* The summary says it better, and perhaps where this line would be. */
+	if (!wanted || l->options->interval_ns || now_ns - l->rate_at_ns < NSEC_PER_SEC)
 		return;
 	counters_read(l->shared, l->cpus, &counters);
 	log_notice("rate: %llu retransmissions/s, total %llu; %llu drops of TCP/s, total %llu",
@@ -369,6 +375,8 @@ static void on_second(void *ctx)
 
 	l->skipped_runs = probes_skipped_runs(l->probes);
 	feed_lost(l);
+	if (l->survey && l->traffic)
+		survey_want_traffic(l->survey);
 	/* The base that a later loss on a device is told from. */
 	if (l->survey && now_ns - l->surveyed_full_ns >= SURVEY_IDLE_NS) {
 		look_fully(l, now_ns);
@@ -455,6 +463,10 @@ static void open_survey(struct live *l)
 		l->survey = NULL;
 	else if (probes_tc_fd(l->probes) >= 0)
 		survey_set_own_program(l->survey, probes_tc_id(l->probes));
+	/* A recording may be summed up later. */
+	l->traffic = l->survey && (l->options->summary || l->options->write_path);
+	if (l->traffic)
+		survey_want_traffic(l->survey);
 }
 
 static void print_ready(const struct live *l)
@@ -551,6 +563,10 @@ int live_run(struct live *l)
 	probes_detach(l->probes);
 	egress_close(l->egress);
 	l->egress = NULL;
+	if (l->traffic) {
+		survey_want_traffic(l->survey);
+		look_fully(l, clock_mono_ns());
+	}
 	/* Bounded: nothing writes any more. The last attempts get a survey, too. */
 	l->surveyed_ns = l->surveyed_full_ns = 0;
 	while (drain(l) || is_survey_due(l))

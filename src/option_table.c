@@ -334,6 +334,15 @@ const struct option_row option_table[] = {
 		.type = &type_flag, .group = GROUP_OUTPUT, .name = "stack",
 		.help = "the kernel's call stack of each drop", FIELD(stack),
 	},
+	[OPTION_SUMMARY] = {
+		.type = &type_flag, .group = GROUP_OUTPUT, .letter = 'S', .name = "summary",
+		.help = "at the end: shares, the most frequent, percentiles", FIELD(summary),
+	},
+	[OPTION_INTERVAL] = {
+		.type = &type_duration, .group = GROUP_OUTPUT, .name = "interval", .value = "SEC",
+		.help = "the summary so far, again and again", FIELD(interval_ns),
+		.expected = "seconds or a time such as 1.5s, 500ms, 2m or 1h, above 0 and up to 87600h",
+	},
 	[OPTION_COLOR] = {
 		.type = &type_choice, .group = GROUP_OUTPUT, .name = "color", .value = "WHEN",
 		.help = "colour", .names = &choose_color, FIELD(color),
@@ -367,11 +376,11 @@ const struct option_row option_table[] = {
 	},
 	[OPTION_WRITE] = {
 		.type = &type_string, .group = GROUP_RECORD, .letter = 'w', .name = "write", .value = "FILE",
-		.help = "keep the raw records", .expected = "a file name", .once = true, FIELD(write_path),
+		.help = "keep the raw records; -: on stdout", .expected = "a file name", .once = true, FIELD(write_path),
 	},
 	[OPTION_READ] = {
 		.type = &type_string, .group = GROUP_RECORD, .letter = 'r', .name = "read", .value = "FILE",
-		.help = "replay records: no root, no kernel", .expected = "a file name", .once = true,
+		.help = "replay records, - from stdin: no root, no kernel", .expected = "a file name", .once = true,
 		FIELD(read_path),
 	},
 	[OPTION_DURATION] = {

@@ -223,10 +223,14 @@ static int options_validate(const struct parser *p)
 			return log_error(-EINVAL, "--output count and --%s exclude each other: %s",
 					 option_table[needs_records[i]].name,
 					 "it shows the kernel's counters, which only addresses and ports narrow");
+	if (o->write_path && !strcmp(o->write_path, "-") && o->format != OUTPUT_NONE)
+		return log_error(-EINVAL, "--write -: stdout takes the records, so there can be no events: add --output none");
 	if (!o->listen.port && (o->metrics_ports || o->metrics_max_series))
 		return log_error(-EINVAL, "--metrics-ports, --metrics-max-series: need --listen");
 	if (o->read_path && o->write_path && is_same_file(o->read_path, o->write_path))
 		return log_error(-EINVAL, "--write: this is the file that --read reads");
+	if (o->interval_ns && o->interval_ns < OPTIONS_MIN_INTERVAL_NS)
+		return log_error(-EINVAL, "--interval: at least 100ms");
 	if (!is_flow_possible(o))
 		return log_error(-EINVAL, "--addr, --saddr, --daddr, -4, -6: no flow can match, %s",
 				 "what they ask for is partly IPv4 and partly IPv6");
@@ -376,5 +380,6 @@ enum options_result options_parse(struct options *o, int argc, char **argv)
 		return OPTIONS_EXIT_USAGE;
 	settle_events(o);
 	settle_classes(o);
+	o->summary |= o->interval_ns != 0;
 	return OPTIONS_RUN;
 }

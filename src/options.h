@@ -17,6 +17,7 @@ enum output_format { OUTPUT_TEXT, OUTPUT_JSON, OUTPUT_NONE, OUTPUT_COUNT_ONLY };
 enum color_mode { COLOR_AUTO, COLOR_ALWAYS, COLOR_NEVER };
 
 #define OPTIONS_MAX_LIST 64
+#define OPTIONS_MIN_INTERVAL_NS 100000000ULL /* of the stream's ticks */
 
 struct options {
 	/*
@@ -57,6 +58,8 @@ struct options {
 	enum color_mode color;
 	bool utc;
 	bool stack;
+	bool summary;         /* also with an interval */
+	uint64_t interval_ns; /* between two summaries, 0: only at the end */
 	bool quiet;
 	unsigned int verbose;
 	struct listen_address listen; /* port 0: no metrics */

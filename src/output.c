@@ -272,6 +272,17 @@ void output_flush(struct output *o)
 	o->flush_at = backlog(o) + FLUSH_BYTES;
 }
 
+void output_wait(struct output *o)
+{
+	struct pollfd p = { .fd = o->fd, .events = POLLOUT };
+
+	for (;;) {
+		output_flush(o);
+		if (o->state || !backlog(o) || (poll(&p, 1, -1) < 0 && errno == EINTR))
+			return;
+	}
+}
+
 static uint64_t count_lines(const char *p, size_t len)
 {
 	const char *end = p + len;

@@ -40,6 +40,8 @@ void output_commit(struct output *o, unsigned int lines);
 
 /* Writes what can be written now. */
 void output_flush(struct output *o);
+/* Waits until all is written, nobody reads it any more, or a signal comes: for a replay, which has the time. */
+void output_wait(struct output *o);
 /*
  * Tries for at most @timeout_ms to write all. The rest is discarded, its lines counted as lost; returns its
  * bytes.

@@ -352,7 +352,7 @@ static int cgroup_of_path(const char *path, uint64_t *out)
 	return 0;
 }
 
-int parse_cgroup(const char *text, uint64_t *out)
+static int cgroup_by_path(const char *text, uint64_t *out)
 {
 	char root[PATH_MAX], path[2 * PATH_MAX];
 	bool elsewhere = false;
@@ -374,4 +374,12 @@ int parse_cgroup(const char *text, uint64_t *out)
 	err = cgroup_of_path(path, out);
 	/* "/tmp": not "no such file", it is just no cgroup. */
 	return err == -ENOENT && elsewhere ? -EINVAL : err;
+}
+
+int parse_cgroup(const char *text, uint64_t *out)
+{
+	int err = cgroup_by_path(text, out);
+
+	/* A recording has no paths: there a group is its number. */
+	return err && !parse_number(text, 1, UINT64_MAX, out) ? 0 : err;
 }

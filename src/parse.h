@@ -51,6 +51,7 @@ int parse_netns(const char *text, uint32_t *out);
 /*
  * Id of a cgroup2 directory. Looked for as it is if absolute, then below the cgroup2 mount, so that both
  * /sys/fs/cgroup/a.slice and what /proc/PID/cgroup shows (/a.slice) work. -ENODEV: no cgroup2 is mounted.
+ * What is no such path but a number is the id itself.
  */
 int parse_cgroup(const char *text, uint64_t *out);
 /* Mount point of the first cgroup2 in a file like /proc/mounts. */

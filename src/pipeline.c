@@ -11,6 +11,7 @@
 #include "filter.h"
 #include "log.h"
 #include "sink.h"
+#include "summary.h"
 #include "util.h"
 
 /* A full control ring holds some 10,000 attempts; between two ticks fewer can be open. */
@@ -21,6 +22,10 @@ struct pipeline {
 	const struct options *options;
 	struct correlate *correlate;
 	struct sinks *sinks;
+	struct summary *summary; /* NULL: not asked for */
+	uint64_t interval_end_ns; /* of the stream; 0: it has not begun */
+	uint64_t begun_ns;        /* the stream's first TICK */
+	bool ended;               /* -d of a replay */
 	uint64_t printed, records, malformed;
 };
 
@@ -33,6 +38,8 @@ static void on_event(void *ctx, const struct event *ev)
 	if (pipeline_is_done(p) || !filter_wants(p->options, ev))
 		return;
 	p->printed++;
+	if (p->summary)
+		summary_event(p->summary, ev);
 	sinks_event(p->sinks, ev);
 }
 
@@ -50,6 +57,11 @@ int pipeline_open(struct pipeline **out, const struct options *options, int out_
 		if (!p->correlate)
 			err = log_error(-ENOMEM, "out of memory");
 	}
+	if (!err && options->summary) {
+		p->summary = summary_new(options);
+		if (!p->summary)
+			err = log_error(-ENOMEM, "out of memory");
+	}
 	if (err) {
 		pipeline_close(p);
 		return err;
@@ -64,7 +76,47 @@ void pipeline_close(struct pipeline *p)
 		return;
 	correlate_free(p->correlate);
 	sinks_close(p->sinks);
+	summary_free(p->summary);
 	free(p);
+}
+
+static void fill_stats(const struct pipeline *p, struct ev_stats *stats)
+{
+	stats->printed = p->printed;
+	stats->records = p->records;
+	stats->malformed = p->malformed;
+	stats->output_lost = sinks_lines_lost(p->sinks);
+	correlate_stats(p->correlate, stats);
+	stats->summary = p->summary;
+}
+
+/* By the stream's clock, so that a replay shows what the live run did. */
+static void end_interval(struct pipeline *p, uint64_t now_ns)
+{
+	struct event ev = { .kind = EV_STATS };
+
+	if (!p->interval_end_ns)
+		p->interval_end_ns = now_ns + p->options->interval_ns;
+	if (now_ns < p->interval_end_ns || pipeline_is_done(p))
+		return;
+	fill_stats(p, &ev.stats);
+	correlate_time(p->correlate, &ev.mono_ns, &ev.wall_ns);
+	sinks_event(p->sinks, &ev);
+	summary_mark(p->summary);
+	p->interval_end_ns += (now_ns - p->interval_end_ns) / p->options->interval_ns * p->options->interval_ns +
+			      p->options->interval_ns;
+}
+
+/* Live, -d goes by a timer; of a recording it is so much of its time. */
+static void on_stream_time(struct pipeline *p, uint64_t now_ns)
+{
+	if (!p->begun_ns)
+		p->begun_ns = now_ns;
+	if (p->options->interval_ns)
+		end_interval(p, now_ns);
+	if (p->options->read_path && p->options->duration_ns && now_ns > p->begun_ns &&
+	    now_ns - p->begun_ns >= p->options->duration_ns)
+		p->ended = true;
 }
 
 void pipeline_feed(struct pipeline *p, const void *data, size_t size)
@@ -75,21 +127,32 @@ void pipeline_feed(struct pipeline *p, const void *data, size_t size)
 		p->malformed++;
 		return;
 	}
+	/* A recording may hold stacks that nobody asks for now. */
+	if (r.h.kind == REC_DROP && !p->options->stack)
+		memset(r.rec_drop.stack, 0, sizeof(r.rec_drop.stack));
 	if (r.h.kind != REC_TICK)
 		p->records++;
 	sinks_record(p->sinks, data);
 	correlate_record(p->correlate, &r);
+	if (p->summary)
+		summary_record(p->summary, &r);
+	if (r.h.kind == REC_TICK)
+		on_stream_time(p, r.h.ts_ns);
 }
 
 void pipeline_flush(struct pipeline *p)
 {
-	sinks_flush(p->sinks);
+	/* A recording waits, what happens now does not: a replay must not lose what a slow reader leaves. */
+	if (p->options->read_path)
+		sinks_wait(p->sinks);
+	else
+		sinks_flush(p->sinks);
 	sinks_check_closed(p->sinks);
 }
 
 bool pipeline_is_done(const struct pipeline *p)
 {
-	return (p->options->count && p->printed >= p->options->count) || sinks_state(p->sinks);
+	return p->ended || (p->options->count && p->printed >= p->options->count) || sinks_state(p->sinks);
 }
 
 uint64_t pipeline_printed(const struct pipeline *p)
@@ -100,15 +163,6 @@ uint64_t pipeline_printed(const struct pipeline *p)
 bool pipeline_take_missed(struct pipeline *p, uint32_t *netns, uint32_t *hint_tgid)
 {
 	return correlate_take_missed(p->correlate, netns, hint_tgid);
-}
-
-static void fill_stats(const struct pipeline *p, struct ev_stats *stats)
-{
-	stats->printed = p->printed;
-	stats->records = p->records;
-	stats->malformed = p->malformed;
-	stats->output_lost = sinks_lines_lost(p->sinks);
-	correlate_stats(p->correlate, stats);
 }
 
 const struct metrics *pipeline_metrics(const struct pipeline *p, struct ev_stats *stats)
@@ -127,8 +181,11 @@ int pipeline_finish(struct pipeline *p)
 		return 0; /* a replay that could not be read: there is nothing to count */
 	correlate_finish(p->correlate);
 	fill_stats(p, &ev.stats);
+	ev.stats.final = true;
 	correlate_time(p->correlate, &ev.mono_ns, &ev.wall_ns);
 	sinks_event(p->sinks, &ev);
+	if (p->options->read_path)
+		sinks_wait(p->sinks);
 	sinks_finish(p->sinks);
 	fill_stats(p, &ev.stats);
 	if (log_get_level() >= LOG_NOTICE) {

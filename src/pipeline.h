@@ -22,7 +22,7 @@ void pipeline_close(struct pipeline *p);
 /* One record of @size bytes. A malformed one is counted and skipped. */
 void pipeline_feed(struct pipeline *p, const void *data, size_t size);
 
-/* Writes what is ready, without waiting; also finds out whether the reader has gone. */
+/* Writes what is ready, in a live run without waiting; also finds out whether the reader has gone. */
 void pipeline_flush(struct pipeline *p);
 
 /* True if there is no point in going on: -c events were printed, or nobody reads them. */

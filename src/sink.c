@@ -8,7 +8,7 @@
 #include "log.h"
 
 static const struct sink_ops *const all_sinks[] = { &sink_text, &sink_json, &sink_none, &sink_record,
-						     &sink_metrics };
+						     &sink_metrics, &sink_summary };
 
 struct sinks {
 	unsigned int count;
@@ -133,6 +133,15 @@ void sinks_flush(struct sinks *s)
 	}
 }
 
+void sinks_wait(struct sinks *s)
+{
+	unsigned int i;
+
+	sinks_flush(s);
+	for (i = 0; i < s->count; i++)
+		output_wait(s->sink[i].out);
+}
+
 void sinks_finish(struct sinks *s)
 {
 	unsigned int i;
@@ -152,7 +161,7 @@ static struct output *events_output(const struct sinks *s)
 	unsigned int i;
 
 	for (i = 0; i < s->count; i++) {
-		if (s->sink[i].ops->event)
+		if (s->sink[i].ops->event && !s->sink[i].ops->aside)
 			return s->sink[i].out;
 	}
 	return NULL;
@@ -160,17 +169,27 @@ static struct output *events_output(const struct sinks *s)
 
 void sinks_check_closed(struct sinks *s)
 {
-	struct output *o = events_output(s);
+	unsigned int i;
 
-	if (o)
-		output_check_closed(o);
+	for (i = 0; i < s->count; i++) {
+		if (s->sink[i].to_out)
+			output_check_closed(s->sink[i].out);
+	}
 }
 
 int sinks_state(const struct sinks *s)
 {
-	const struct output *o = events_output(s);
+	unsigned int i;
+	int state;
 
-	return o ? output_state(o) : 0;
+	for (i = 0; i < s->count; i++) {
+		if (!s->sink[i].to_out)
+			continue;
+		state = output_state(s->sink[i].out);
+		if (state || s->sink[i].stopped)
+			return state ? state : -EIO;
+	}
+	return 0;
 }
 
 uint64_t sinks_lines(const struct sinks *s)

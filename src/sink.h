@@ -49,15 +49,17 @@ void sinks_flow_event(struct sinks *s, const struct event *e);
 void sinks_record(struct sinks *s, const struct rec_header *rec);
 /* Writes what can be written without waiting. */
 void sinks_flush(struct sinks *s);
+/* Writes all, however long that takes: not for a live run. A signal ends it. */
+void sinks_wait(struct sinks *s);
 /* The last flush: waits for a slow reader for a second at most. */
 void sinks_finish(struct sinks *s);
 
 /* Finds out if the reader has gone; see sinks_state(). */
 void sinks_check_closed(struct sinks *s);
 /*
- * 0: go on. 1: the reader of the events has closed them ("output closed"), a quiet end with exit status 0.
- * Negative errno: they cannot be written, which has been printed; exit status 1. A recording that fails
- * ends by itself.
+ * 0: go on. 1: the reader of out_fd has closed it ("output closed"), a quiet end with exit status 0.
+ * Negative errno: it cannot be written to, which has been printed; exit status 1. A recording into a file that
+ * fails ends by itself.
  */
 int sinks_state(const struct sinks *s);
 
@@ -78,8 +80,10 @@ struct sink;
  * @wanted: do the options ask for it?
  * @open:   sets up s->out (and s->color); 0 or a negative errno, printed.
  * @event, @flow_event, @record, @flush, @finish: optional. @flush: before what is in s->out is written.
+ * @aside:  its output is not that of the events (sinks_state() and so on).
  */
 struct sink_ops {
+	bool aside;
 	bool (*wanted)(const struct options *options);
 	int (*open)(struct sink *s, int out_fd);
 	void (*event)(struct sink *s, const struct event *e);
@@ -96,6 +100,7 @@ struct sink {
 	struct output *out;
 	void *own; /* what else it keeps: from its open() to its close() */
 	bool color;
+	bool to_out;  /* writes to the caller's out_fd: once nobody reads that, the program ends */
 	int fd;       /* a file of its own, or -1 */
 	bool stopped; /* after an error of its own */
 };
@@ -107,6 +112,7 @@ extern const struct sink_ops sink_text;
 extern const struct sink_ops sink_json;
 extern const struct sink_ops sink_none;
 extern const struct sink_ops sink_record;
+extern const struct sink_ops sink_summary;
 extern const struct sink_ops sink_metrics;
 
 /* NULL if @s is another sink. */

@@ -18,6 +18,7 @@ static bool json_wanted(const struct options *options)
 
 static int json_open(struct sink *s, int out_fd)
 {
+	s->to_out = true;
 	return output_open(&s->out, out_fd, "stdout");
 }
 

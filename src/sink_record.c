@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /*
- * -w FILE: the bytes of all records one after another, as they come. The first is a REC_HOST; each says its
+ * -w FILE, -w - for stdout: the bytes of all records one after another, as they come. The first is a REC_HOST; each says its
  * size (struct rec_header), so the file needs no other frame. An error ends the recording, not the program:
  * what was recorded until then stays readable. A record that could not be kept ends it as well, since a
  * file with a hole would replay as something that never happened.
@@ -24,7 +24,12 @@ static int record_open(struct sink *s, int out_fd)
 {
 	const char *path = s->options->write_path;
 
-	(void)out_fd;
+	if (!strcmp(path, "-")) {
+		if (isatty(out_fd))
+			return log_error(-EINVAL, "--write -: records are no text: stdout must be a pipe or a file");
+		s->to_out = true;
+		return output_open(&s->out, out_fd, "stdout");
+	}
 	s->fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
 	if (s->fd < 0)
 		return log_error(-errno, "cannot write to %s: %s", path, strerror(errno));

@@ -160,6 +160,7 @@ static int text_open(struct sink *s, int out_fd)
 
 	if (err)
 		return err;
+	s->to_out = true;
 	s->color = want_color(s->options->color, output_is_terminal(s->out));
 	if (!output_is_terminal(s->out))
 		return 0;

@@ -12,6 +12,7 @@
 #include "../bpf/event.h"
 #include "log.h"
 #include "netns.h"
+#include "snmp.h"
 #include "survey_space.h"
 #include "util.h"
 
@@ -44,6 +45,7 @@ struct survey {
 	uint64_t searched_ns, search_pause_ns;
 	bool hidden; /* the last search could not see all */
 	bool excess; /* it found more than are followed */
+	bool traffic; /* wanted of the next look */
 };
 
 /* ---- the namespaces ---- */
@@ -119,6 +121,25 @@ static void forget(struct survey *s, struct followed *f)
 	memmove(f, f + 1, (size_t)(&s->at[s->count] - f) * sizeof(*f));
 }
 
+static void tell_traffic(struct survey *s, uint32_t inum)
+{
+	struct rec_traffic rec = { .netns = inum };
+	struct snmp_tcp tcp;
+
+	if (snmp_read(SNMP_OWN, &tcp)) {
+		s->look.bits |= SURVEY_INCOMPLETE;
+		return;
+	}
+	rec.active_opens = tcp.active_opens;
+	rec.passive_opens = tcp.passive_opens;
+	rec.attempt_fails = tcp.attempt_fails;
+	rec.estab_resets = tcp.estab_resets;
+	rec.in_segs = tcp.in_segs;
+	rec.out_segs = tcp.out_segs;
+	rec.retrans_segs = tcp.retrans_segs;
+	look_tell(&s->look, &rec, REC_TRAFFIC, sizeof(rec));
+}
+
 /* Negative errno: it could not be entered; -ENOENT: that file is not its any more. */
 static int visit(struct survey *s, struct followed *f, bool full)
 {
@@ -135,6 +156,8 @@ static int visit(struct survey *s, struct followed *f, bool full)
 	}
 	space_look(&s->look, &f->space, full);
 	s->looked_into++;
+	if (s->traffic)
+		tell_traffic(s, f->space.inum);
 	if (f->path && setns(s->home, CLONE_NEWNET)) {
 		log_error(-errno, "cannot return to the own network namespace: %s", strerror(errno));
 		abort();
@@ -206,6 +229,7 @@ static void end(struct survey *s, uint64_t begin_ns)
 		s->look.bits |= SURVEY_INCOMPLETE;
 	rec.namespaces = s->looked_into;
 	rec.bits = s->look.bits;
+	s->traffic = false;
 	look_tell(&s->look, &rec, REC_SURVEY, sizeof(rec));
 }
 
@@ -255,6 +279,11 @@ void survey_light(struct survey *s, uint64_t now_ns)
 	if (s->count > SURVEY_LIGHT_NAMESPACES)
 		s->look.bits |= SURVEY_INCOMPLETE;
 	end(s, begin_ns);
+}
+
+void survey_want_traffic(struct survey *s)
+{
+	s->traffic = true;
 }
 
 void survey_set_own_program(struct survey *s, uint32_t prog_id)

@@ -48,6 +48,12 @@ void survey_full(struct survey *s, uint64_t now_ns);
  */
 void survey_light(struct survey *s, uint64_t now_ns);
 
+/*
+ * The next look, full or light, also says how many segments TCP has sent: a TRAFFIC record for each namespace that it looks
+ * into, before its SURVEY. SURVEY_INCOMPLETE if that cannot be read.
+ */
+void survey_want_traffic(struct survey *s);
+
 /* Has this device of the namespace been told of? @ifindex 0: the namespace. */
 bool survey_knows(const struct survey *s, uint32_t netns, uint32_t ifindex);
 

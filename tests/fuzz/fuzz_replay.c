@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/* links: src/replay.c src/pipeline.c src/decode.c src/correlate.c src/connects.c src/openset.c src/cause.c src/evidence.c src/hostnet.c src/places.c src/meaning.c src/meaning_table.c src/meaning_places.c src/drops.c src/attempt.c src/classify.c src/flows.c src/names.c src/reasons.c src/filter.c src/field.c src/event.c src/ev_retransmit.c src/ev_drop.c src/ev_connect.c src/ev_spurious.c src/ev_stats.c src/output.c src/sink.c src/sink_text.c src/sink_json.c src/sink_record.c src/sink_metrics.c src/metrics.c src/series.c src/util.c src/log.c */
+/* links: src/replay.c src/pipeline.c src/decode.c src/correlate.c src/connects.c src/openset.c src/cause.c src/evidence.c src/hostnet.c src/places.c src/meaning.c src/meaning_table.c src/meaning_places.c src/drops.c src/attempt.c src/classify.c src/flows.c src/names.c src/reasons.c src/filter.c src/field.c src/event.c src/ev_retransmit.c src/ev_drop.c src/ev_connect.c src/ev_spurious.c src/ev_stats.c src/output.c src/sink.c src/sink_text.c src/sink_json.c src/sink_record.c src/sink_metrics.c src/metrics.c src/series.c src/util.c src/log.c src/summary.c src/summary_json.c src/topk.c src/quantile.c src/sink_summary.c */
 /*
  * Arbitrary bytes as a recording: through -r, the pipeline and every format, into nothing. A file may say what
  * no kernel says; whatever it says, nothing may be read or written out of place, and the program must come to
@@ -34,9 +34,21 @@ static struct options make_options(enum output_format format)
 	};
 }
 
+/* With all kinds, and summed up: the text of that would go to stderr. */
+static struct options make_json_options(void)
+{
+	struct options options = make_options(OUTPUT_JSON);
+
+	options.events = (1u << EV_KIND_COUNT) - 1;
+	options.all_protocols = options.stack = options.summary = true;
+	options.classes = (1u << DROP_CLASS_COUNT) - 1;
+	options.interval_ns = 100000000;
+	return options;
+}
+
 static void replay_into_nothing(const char *path, enum output_format format)
 {
-	struct options options = make_options(format);
+	struct options options = format == OUTPUT_JSON ? make_json_options() : make_options(format);
 	static FILE *nothing;
 	struct pipeline *p;
 

@@ -321,6 +321,23 @@ def given_up(net, record):
         wait_until(lambda: net.a.counters()["TcpExtTCPAbortOnTimeout"], 60, "the end")
 
 
+def summary(net, record):
+    """Some of everything that is summed up, for longer than a second."""
+    with record("-e", "all"):
+        with contextlib.suppress(ConnectionRefusedError):
+            net.keep(net.a.socket()).connect((net.addr[4][1], PORT))
+        listener = net.listen(PORT)
+        client, server = net.connect(PORT, listener=listener)
+        net.b.drop("input", DATA + " " + nth(3, 7))
+        transfer(client, server, 14 * causes.MSS)
+        time.sleep(1.2 * SLOW)
+        net.b.drop("input", DATA + " " + nth(4))
+        transfer(client, server, 14 * causes.MSS)
+        time.sleep(1.2 * SLOW)
+        client.sendall(BLOCK[:1000])
+        receive_bytes(server, 1000)
+
+
 def connect(net, record):
     """Connects only, one of each end: refused, established over both versions, with the first SYN lost, not answered at all,
     given up by the program, and without a port to begin from."""
@@ -356,7 +373,7 @@ def connect(net, record):
 
 
 SITUATIONS = {situation.__name__: situation
-              for situation in (local, mapped, stack, sender, ack, wire, wire6, late, overflow, given_up, connect)}
+              for situation in (local, mapped, stack, sender, ack, wire, wire6, late, overflow, given_up, connect, summary)}
 
 
 def make(path, name):

@@ -36,7 +36,7 @@ record_in_guest() { # SUITE NAME...
 
 case ${1-} in
 "")
-	record local mapped stack sender ack wire wire6 late overflow given_up connect
+	record local mapped stack sender ack wire wire6 late overflow given_up connect summary
 	record_in_guest bookworm local wire late overflow given_up connect
 	record_in_guest trixie local wire
 	;;

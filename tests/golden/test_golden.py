@@ -12,6 +12,7 @@ import random
 import re
 import struct
 import subprocess
+import time
 
 import pytest
 
@@ -247,6 +248,7 @@ SITUATIONS = {
     "late": lambda e: e["cause_was"] == "network",
     "overflow": lambda e: e["reason"] == "TCP_LISTEN_OVERFLOW" and e["synthetic"],
     "given_up": lambda e: e["reason"] == "RETRIES_EXCEEDED" and e["synthetic"],
+    "summary": lambda e: e["cause"] == "local" and e["outcome"] == "sent",
     "synack": lambda e: e["type"] == "synack" and e["attempt"] == 2 and e["sport"] == 7077 and e["cwnd"] is None,
     "connect": lambda e: e["result"] == "timeout" and e["syn_retrans"] == 1 and e["cause_drop"]["reason"] == "NETFILTER_DROP",
 }
@@ -409,7 +411,8 @@ CHOICES = [["-e", "retransmit"], ["-e", "drop"], ["--class", "all"], ["--class",
 def test_filter_changes_no_verdict(args):
     """Filters choose what is printed, never what is evidence: what remains is word for word what it was."""
     for name in NEW:
-        every = json_lines(recording(name), "--class", "all").splitlines()[:-1]
+        stack = [arg for arg in args if arg == "--stack"]
+        every = json_lines(recording(name), "--class", "all", *stack).splitlines()[:-1]
         rest = iter(every)
         for line in json_lines(recording(name), *args).splitlines()[:-1]:
             assert line in rest, (name, line)  # in this order
@@ -423,7 +426,7 @@ def test_events_option():
         assert {e["event"] for e in events(path, "-e", "retransmit")} <= {"retransmit", "spurious"}
         assert text(path, "-e", "drop,retransmit") == text(path)
         assert text(path, "-e", "all") == text(path, "-e", "drop,connect,retransmit")
-        assert {e["event"] for e in events(path, "-e", "connect")} == ({"connect"} if name in CONNECTS else set())
+        assert {e["event"] for e in events(path, "-e", "connect")} == ({"connect"} if name in [*CONNECTS, "summary"] else set())
         assert "".join(sorted(text(path).splitlines(True))) == "".join(sorted(
             (text(path, "-e", "drop") + text(path, "-e", "retransmit")).splitlines(True)))
 
@@ -500,6 +503,17 @@ def test_count():
     assert text(path, "-c", "1", "--type", "syn") == syn[0]
 
 
+def test_duration_of_a_replay():
+    """-d: so much of the recording's time."""
+    path = recording("summary")
+    whole, part = text(path, "-e", "all"), text(path, "-e", "all", "-d", "1")
+    assert whole.startswith(part) and 0 < len(part) < len(whole)
+
+
+def test_stack_only_if_asked_for():
+    assert all(e["stack"] is None for e in drops(recording("stack"), "--class", "all"))
+
+
 def test_no_output():
     assert replay(recording("loss"), "-o", "none", "-q") == (0, "", "")
 
@@ -514,6 +528,22 @@ def test_report():
     dropped = sum(e["outcome"] == "dropped" for e in every)
     assert (rows["Attempts seen"], rows["dropped"], rows["rto"]) == (str(len(every)), str(dropped), str(len(every)))
     assert err.endswith("Total: %d\n" % len(every))
+
+
+def test_slow_reader(file):
+    """A replay waits for whoever reads it, beyond what a live run keeps for a slow reader, and also at its end."""
+    data = read_bytes("sender")
+    path = file(data * 2500)
+    with open(path + ".all", "wb") as whole:
+        subprocess.run([BINARY, "-r", path, "-q", "-o", "json"], stdout=whole, timeout=60, check=True)
+    process = subprocess.Popen([BINARY, "-r", path, "-o", "json"], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    time.sleep(2)
+    assert process.poll() is None
+    out, err = process.communicate(timeout=60)
+    with open(path + ".all", "rb") as whole:
+        expected = whole.read()
+    assert len(expected) > 3 * (8 << 20) // 2 and out == expected
+    assert re.search(rb"^Output lines lost +0$", err, re.M) and process.returncode == 0
 
 
 def test_standard_input():
@@ -577,6 +607,28 @@ def test_foreign_bytes(data, file):
     path = file(data)
     what = "is not a recording of rebpf" if data else "is empty"
     assert replay(path) == (1, "", "rebpf: --read: '%s' %s\n" % (path, what))
+
+
+def test_other_byte_order(file):
+    """What a big-endian machine would write: its HOST record, and more of the same."""
+    host = bytearray(next(split_records(read_bytes("loss"))))
+    size = struct.unpack_from("=H", host, 16)[0]
+    struct.pack_into(">QQH", host, 0, 1, 0, size)
+    struct.pack_into(">I", host, HEADER.size, 1)
+    for data in (host, host * 1000):
+        path = file(bytes(data))
+        assert replay(path) == (1, "", "rebpf: --read: '%s' is of a machine with the other byte order\n" % path)
+
+
+def test_records_on_standard_output():
+    """-w -: the bytes, and nothing else; not to a terminal, and not together with events."""
+    path = recording("shot")
+    done = subprocess.run([BINARY, "-r", path, "-q", "-o", "none", "-w", "-"], stdout=subprocess.PIPE, timeout=60, check=True)
+    assert done.stdout == read_bytes("shot")
+    for args in ([], ["-o", "json"]):
+        status, out, err = replay(path, "-w", "-", *args)
+        assert (status, out) == (2, "")
+        assert err == "rebpf: --write -: stdout takes the records, so there can be no events: add --output none\n"
 
 
 def test_foreign_files(tmp_path):

@@ -216,7 +216,7 @@ static void test_not_an_option(void **state)
 	assert_usage("unknown option '-\\x1b': try --help", "-\033");
 	assert_usage("unknown option '-\\xff': try --help", "-\xff");
 	assert_usage("unknown option '--\\x1b[2J\\x5c': try --help", "--\033[2J\\");
-	assert_usage("ambiguous option '--s': one of --saddr, --sport, --stack?", "--s=1");
+	assert_usage("ambiguous option '--s': one of --saddr, --sport, --stack, --summary?", "--s=1");
 	assert_run("--dura=5");
 	assert_usage("--duration: invalid value 'x': "
 		     "expected seconds or a time such as 1.5s, 500ms, 2m or 1h, "
@@ -284,7 +284,7 @@ static void test_help_size(void **state)
 		assert_int_not_equal(end[-1], ' ');
 		lines++;
 	}
-	assert_in_range(lines, 20, 55);
+	assert_in_range(lines, 20, 60);
 	assert_int_equal(parse(ARGV("-h", "--nope", "x")), OPTIONS_EXIT_OK);
 	assert_memory_equal(out_text, "Usage: rebpf ", 13);
 }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/* links: src/metrics.c src/metrics_text.c src/series.c src/netstat.c src/snmp.c src/netns.c src/places.c src/names.c src/reasons.c src/meaning.c src/meaning_table.c src/meaning_places.c src/field.c src/event.c src/ev_retransmit.c src/ev_drop.c src/ev_connect.c src/ev_spurious.c src/ev_stats.c src/util.c src/log.c */
+/* links: src/metrics.c src/metrics_text.c src/series.c src/netstat.c src/snmp.c src/netns.c src/places.c src/names.c src/reasons.c src/meaning.c src/meaning_table.c src/meaning_places.c src/field.c src/event.c src/ev_retransmit.c src/ev_drop.c src/ev_connect.c src/ev_spurious.c src/ev_stats.c src/util.c src/log.c src/summary.c src/summary_json.c src/topk.c src/quantile.c */
 /* Counters in, Prometheus text out: exact, bounded, and none ever goes back. */
 #include <setjmp.h>
 #include <stdarg.h>

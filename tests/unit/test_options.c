@@ -574,6 +574,40 @@ static void test_list_bounds(void **state)
 	assert_run("-p", pids, "--comm", pids, "-i", pids, "--reason", pids, "-P", rules);
 }
 
+static void test_summary(void **state)
+{
+	(void)state;
+	assert_run("-S");
+	assert_true(opt.summary);
+	assert_int_equal(opt.interval_ns, 0);
+	assert_run("--interval", "1.5");
+	assert_true(opt.summary);
+	assert_int_equal(opt.interval_ns, 1500000000);
+	assert_run("-q");
+	assert_false(opt.summary);
+	assert_run("-o", "count", "--interval=100ms");
+	assert_usage("--interval: at least 100ms", "--interval", "99ms");
+	assert_usage_begin("--interval: invalid value '0': expected ", "--interval", "0");
+	assert_usage_begin("--interval: invalid value 'x': expected ", "--interval", "x");
+}
+
+static void test_write_to_stdout(void **state)
+{
+	(void)state;
+	assert_run("-w", "-", "-o", "none");
+	assert_string_equal(opt.write_path, "-");
+	assert_run("-w", "-", "-r", "-", "-o", "none");
+	assert_usage("--write -: stdout takes the records, so there can be no events: add --output none", "-w", "-");
+}
+
+/* A recording's groups have no paths. */
+static void test_cgroup_number(void **state)
+{
+	(void)state;
+	assert_run("--cgroup", "987654321");
+	assert_int_equal(opt.cgroup[0], 987654321);
+}
+
 /* The metrics' options; what addresses may be is tested with the server. */
 static void test_listen(void **state)
 {
@@ -610,6 +644,9 @@ static void test_listen(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_summary),
+		cmocka_unit_test(test_write_to_stdout),
+		cmocka_unit_test(test_cgroup_number),
 		cmocka_unit_test(test_events),
 		cmocka_unit_test(test_addr_values),
 		cmocka_unit_test(test_addr_lists),

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/* links: src/field.c src/event.c src/ev_retransmit.c src/ev_drop.c src/ev_connect.c src/ev_spurious.c src/ev_stats.c src/output.c src/sink.c src/sink_text.c src/sink_json.c src/sink_record.c src/sink_metrics.c src/metrics.c src/series.c src/decode.c src/places.c src/names.c src/reasons.c src/meaning.c src/meaning_table.c src/meaning_places.c src/util.c src/log.c */
+/* links: src/field.c src/event.c src/ev_retransmit.c src/ev_drop.c src/ev_connect.c src/ev_spurious.c src/ev_stats.c src/output.c src/sink.c src/sink_text.c src/sink_json.c src/sink_record.c src/sink_metrics.c src/metrics.c src/series.c src/decode.c src/places.c src/names.c src/reasons.c src/meaning.c src/meaning_table.c src/meaning_places.c src/util.c src/log.c src/summary.c src/summary_json.c src/topk.c src/quantile.c src/sink_summary.c */
 /* Readers that are slow, gone, full or a terminal: nothing blocks, and every line is delivered or counted. */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -17,6 +17,8 @@
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
+#include <sys/time.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "event.h"
@@ -202,6 +204,60 @@ static void test_finish_gives_up(void **state)
 	output_close(o);
 	close(fds[0]);
 	close(fds[1]);
+}
+
+static void on_alarm(int signal)
+{
+	(void)signal;
+}
+
+/* As long as it takes, but for a signal, or until nobody reads. */
+static void test_wait(void **state)
+{
+	struct itimerval soon = { .it_value.tv_usec = 50000 }, never = {};
+	struct sigaction action = { .sa_handler = on_alarm };
+	struct output *o = NULL;
+	int fds[2], status;
+	char buf[4096];
+	pid_t reader;
+
+	(void)state;
+	open_stream(STREAM_PIPE, fds, &o);
+	for (uint64_t i = 0; i < 100000; i++)
+		put_line(o, i);
+	sigaction(SIGALRM, &action, NULL);
+	setitimer(ITIMER_REAL, &soon, NULL);
+	output_wait(o);
+	setitimer(ITIMER_REAL, &never, NULL);
+	signal(SIGALRM, SIG_DFL);
+	assert_true(output_bytes(o) < 100000 * LINE_LEN);
+	assert_int_equal(output_lost(o), 0);
+
+	reader = fork();
+	if (!reader) {
+		usleep(100000);
+		for (uint64_t left = 100000 * LINE_LEN; left;) {
+			ssize_t n = read(fds[0], buf, sizeof(buf));
+
+			if (n <= 0)
+				_exit(1);
+			left -= (uint64_t)n;
+		}
+		_exit(0);
+	}
+	output_wait(o);
+	assert_int_equal(output_bytes(o), 100000 * LINE_LEN);
+	assert_int_equal(waitpid(reader, &status, 0), reader);
+	assert_int_equal(status, 0);
+
+	for (uint64_t i = 0; i < 100000; i++)
+		put_line(o, i);
+	close(fds[0]);
+	output_wait(o);
+	assert_int_equal(output_state(o), 1);
+	output_close(o);
+	close(fds[1]);
+	alarm(60);
 }
 
 static void check_closed(enum stream kind)
@@ -676,6 +732,7 @@ int main(void)
 		cmocka_unit_test(test_full_polled_pipe),
 		cmocka_unit_test(test_slow_reader),
 		cmocka_unit_test(test_finish_gives_up),
+		cmocka_unit_test(test_wait),
 		cmocka_unit_test(test_closed),
 		cmocka_unit_test(test_full_disk),
 		cmocka_unit_test(test_formats),

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/* links: src/field.c src/event.c src/ev_retransmit.c src/ev_drop.c src/ev_connect.c src/ev_spurious.c src/ev_stats.c src/output.c src/sink.c src/sink_text.c src/sink_json.c src/sink_record.c src/sink_metrics.c src/metrics.c src/series.c src/decode.c src/places.c src/names.c src/reasons.c src/meaning.c src/meaning_table.c src/meaning_places.c src/util.c src/log.c */
+/* links: src/field.c src/event.c src/ev_retransmit.c src/ev_drop.c src/ev_connect.c src/ev_spurious.c src/ev_stats.c src/output.c src/sink.c src/sink_text.c src/sink_json.c src/sink_record.c src/sink_metrics.c src/metrics.c src/series.c src/decode.c src/places.c src/names.c src/reasons.c src/meaning.c src/meaning_table.c src/meaning_places.c src/util.c src/log.c src/summary.c src/summary_json.c src/topk.c src/quantile.c src/sink_summary.c */
 /* What an event looks like in each format, to the byte. */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -548,6 +548,10 @@ static struct event event_stats(void)
 	s->segs = 14;
 	s->printed = 11;
 	s->records = 48;
+	s->final = true;
+	s->produced = 52;
+	s->consumed = 50;
+	s->wakeups = 3;
 	s->lost[RING_DROPS] = UINT64_MAX;
 	s->drops = 30;
 	s->drops_by_class[DROP_CLASS_BAD] = 9;
@@ -567,7 +571,7 @@ static void test_stats(void **state)
 	(void)state;
 	assert_string_equal(text_of(&e), "");
 	assert_string_equal(json_of(&e),
-			    "{\"time\":\"2026-11-21T04:03:02.123456789Z\",\"event\":\"stats\",\"duration_us\":12345678,"
+			    "{\"time\":\"2026-11-21T04:03:02.123456789Z\",\"event\":\"stats\",\"final\":true,\"duration_us\":12345678,"
 			    "\"attempts\":12,\"by_type\":{\"unknown\":0,\"rto\":10,\"fast\":0,\"tlp\":2,"
 			    "\"slow_start\":0,\"pmtu\":0,\"zero_window\":0,\"syn\":0,\"synack\":0},"
 			    "\"by_outcome\":{\"unknown\":0,\"sent\":12,\"dropped\":0,\"stolen\":0,\"refused\":0},"
@@ -576,8 +580,9 @@ static void test_stats(void **state)
 			    "\"drops_by_class\":{\"bad\":9,\"policy\":0,\"expected\":21},\"connects\":5,"
 			    "\"connects_by_result\":{\"established\":4,\"refused\":0,\"timeout\":0,\"unreachable\":0,"
 			    "\"aborted\":0,\"failed\":1},\"printed\":11,\"records\":48,"
+			    "\"produced\":52,\"consumed\":50,\"wakeups\":3,"
 			    "\"lost\":{\"control\":0,\"drops\":18446744073709551615},\"missed\":0,\"unseen\":0,\"malformed\":0,"
-			    "\"incomplete\":0,\"output_lost\":0}\n");
+			    "\"incomplete\":0,\"output_lost\":0,\"summary\":null}\n");
 	ev_stats_report(&b, &e.stats);
 	assert_string_equal(b.data, "Statistics\n"
 				    "Duration (s)                    12.345\n"
@@ -601,6 +606,9 @@ static void test_stats(void **state)
 				    "  failed                             1\n"
 				    "Events printed                      11\n"
 				    "Records read                        48\n"
+				    "Records of the kernel               52\n"
+				    "  read from the rings               50\n"
+				    "  wake-ups by them                   3\n"
 				    "Records lost\n"
 				    "  control                            0\n"
 				    "  drops           18446744073709551615\n"
