@@ -132,7 +132,7 @@ struct shared {
 	__u64 heartbeat_ns;
 	__u64 retransmitted_ns;
 	__u64 pad2[5];
-	__u64 lost_bucket[RING_COUNT][REBPF_FLOW_BUCKETS + 1]; /* the last one: may be of any flow */
+	__u64 lost_bucket[RING_COUNT][REBPF_BUCKET_COUNT];
 	struct cpu_counts cpu[REBPF_MAX_CPUS];
 };
 

@@ -94,8 +94,10 @@ static __always_inline void connect_end(struct sock *sk, __u8 old, __u8 new)
 		bits |= CONNECT_SYN_SENT;
 	else if (new != TCP_ESTABLISHED && connect_in_call(sk))
 		bits |= CONNECT_IN_CALL;
-	if (c && cfg.connect_returns && (bits & CONNECT_IN_CALL)) {
-		c->failed = 1; /* what connect() returns says why */
+	if (cfg.connect_returns && (bits & CONNECT_IN_CALL)) {
+		/* What connect() returns says why. */
+		if (c)
+			c->failed = 1;
 		return;
 	}
 	if (flow_read_ends(&flow, &sk->__sk_common)) {

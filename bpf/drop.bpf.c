@@ -255,22 +255,15 @@ static __always_inline void count_lost_drop(const struct dropped *x)
 	count_lost(&key, 0);
 }
 
-/* A lost record may have been of any flow whose addresses it could not tell. */
+/* A lost record may have been of any flow whose addresses it could not tell, or of one with other addresses elsewhere. */
 static __always_inline void drop_lost(const struct layer3 *l3, const struct translated *nat, bool tcp)
 {
-	if (!tcp) {
-		__sync_fetch_and_add(&cpu_counts()->lost[RING_DROPS], 1);
-		return;
-	}
-	if (!l3->t.ip_version || (cfg.nat_possible && !nat->tracked)) {
-		emit_lost(RING_DROPS, REBPF_FLOW_BUCKETS);
-		return;
-	}
-	emit_lost(RING_DROPS, tuple_bucket(&l3->t));
-	if (nat->t[0].ip_version) {
-		emit_lost(RING_DROPS, tuple_bucket(&nat->t[0]));
-		emit_lost(RING_DROPS, tuple_bucket(&nat->t[1]));
-	}
+	if (!tcp)
+		emit_lost(RING_DROPS, REBPF_BUCKET_NONE);
+	else if (!l3->t.ip_version || nat->t[0].ip_version || (cfg.nat_possible && !nat->tracked))
+		emit_lost(RING_DROPS, REBPF_BUCKET_ANY);
+	else
+		emit_lost(RING_DROPS, tuple_bucket(&l3->t));
 }
 
 /* EVIDENCE: for causes only, its own addresses are not among those asked for. */

@@ -227,7 +227,7 @@ struct rec_rtx_exit {
 	__u8 has_ret; /* 0: this hook cannot tell */
 	__u8 reached; /* enum rtx_reached */
 	__u8 hook;    /* enum rtx_hook */
-	__u8 zero;
+	__u8 lost_entry; /* its ENTRY found no room: no event can be made of it */
 	__u32 segs_out; /* 0: not known */
 	__u32 zero2;
 };
@@ -299,7 +299,7 @@ struct rec_loss {
 	__u64 count;
 	__u64 since_ns;
 	__u32 ring;   /* enum record_ring */
-	__u32 bucket; /* flow_bucket() */
+	__u32 bucket; /* flow_bucket(), tuple_bucket() or REBPF_BUCKET_* */
 };
 
 /* TICK: both rings have been read up to h.ts_ns; no timer of the pipeline knows another clock. */
@@ -588,6 +588,9 @@ REC_ASSERT(sizeof(struct rec_traffic) == 24 + 8 + 7 * 8, "rec_traffic");
 
 /* Losses are counted per bucket of flows, so that a flood on one does not darken the others. */
 #define REBPF_FLOW_BUCKETS 256
+#define REBPF_BUCKET_ANY REBPF_FLOW_BUCKETS        /* it may be of any flow */
+#define REBPF_BUCKET_NONE (REBPF_FLOW_BUCKETS + 1) /* of none that causes are about: not TCP */
+#define REBPF_BUCKET_COUNT (REBPF_FLOW_BUCKETS + 2)
 
 /* The bucket of a socket. The address of a socket is its identity on this host. */
 static inline __u32 flow_bucket(__u64 sk)

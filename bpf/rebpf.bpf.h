@@ -139,10 +139,11 @@ static __always_inline struct cpu_counts *cpu_counts(void)
 
 static __always_inline void emit_lost(enum record_ring ring, __u32 bucket)
 {
-	__sync_fetch_and_add(&cpu_counts()->lost[ring], 1);
-	if (bucket > REBPF_FLOW_BUCKETS)
-		bucket = REBPF_FLOW_BUCKETS;
+	if (bucket > REBPF_BUCKET_NONE)
+		bucket = REBPF_BUCKET_ANY;
+	/* In this order: who sees the sum has risen finds the bucket risen. */
 	__sync_fetch_and_add(&shared.lost_bucket[ring][bucket], 1);
+	__sync_fetch_and_add(&cpu_counts()->lost[ring], 1);
 }
 
 /* A packet was dropped at this place. The entry is made first and added to afterwards: another CPU may make it meanwhile. */

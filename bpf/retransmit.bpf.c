@@ -170,7 +170,7 @@ static __always_inline bool exit_emit_record(struct sock *sk, struct sk_buff *sk
 	x->has_ret = end->has_ret;
 	x->reached = end->reached;
 	x->hook = end->hook;
-	x->zero = 0;
+	x->lost_entry = end->lost;
 	x->segs_out = BPF_CORE_READ((struct tcp_sock *)sk, segs_out);
 	x->zero2 = 0;
 	emit_submit(x);
@@ -430,7 +430,7 @@ static __always_inline bool synack_exit_record(struct request_sock *req, const s
 	x->has_ret = 1;
 	x->reached = end->reached;
 	x->hook = end->hook;
-	x->zero = 0;
+	x->lost_entry = end->lost;
 	x->segs_out = 0;
 	x->zero2 = 0;
 	emit_submit(x);

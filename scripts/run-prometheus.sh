@@ -5,10 +5,11 @@
 #   run-prometheus.sh [SECONDS]        600
 #   REBPF=build/rebpf TARGET=127.0.0.1:2112 WEB=127.0.0.1:9090 INTERVAL=15s
 set -eu
-cd "$(dirname "$0")"
+here=$(cd "$(dirname "$0")" && pwd)
+rebpf=$(realpath "${REBPF:-$here/../build/rebpf}")
+cd "$here"
 
 seconds=${1:-600}
-rebpf=${REBPF:-../build/rebpf}
 target=${TARGET:-127.0.0.1:2112}
 web=${WEB:-127.0.0.1:9090}
 interval=${INTERVAL:-15s}
@@ -29,7 +30,9 @@ trap clean_up EXIT
 trap 'exit 130' INT TERM
 
 listens() { # ADDR:PORT
-	(exec 3<> "/dev/tcp/${1%:*}/${1##*:}") 2>/dev/null
+	local addr=${1%:*}
+	addr=${addr#[} addr=${addr%]}
+	(exec 3<> "/dev/tcp/$addr/${1##*:}") 2>/dev/null
 }
 
 if ! listens "$target"; then
@@ -40,14 +43,17 @@ if ! listens "$target"; then
 		kill -0 "${pids[0]}" 2>/dev/null || { echo "rebpf did not start" >&2; exit 1; }
 		sleep 0.1
 	done
+	listens "$target" || { echo "rebpf does not listen on $target" >&2; exit 1; }
 fi
 
 sed -e "s/127\.0\.0\.1:2112/$target/; s/_interval: 15s/_interval: $interval/" prometheus.yml > "$data/prometheus.yml"
 cp rebpf-rules.yml "$data/"
 prometheus --config.file="$data/prometheus.yml" --storage.tsdb.path="$data/tsdb" --storage.tsdb.retention.time=1d \
 	--web.listen-address="$web" --log.level=warn &
-pids+=($!)
+server=$!
+pids+=("$server")
 echo "Prometheus: http://$web/graph, alerts: http://$web/alerts, rebpf: http://$target/metrics; $seconds s" >&2
 sleep "$seconds" &
 pids+=($!)
-wait "${pids[-1]}"
+wait -n "$server" "$!" || true
+kill -0 "$server" 2>/dev/null || { echo "prometheus has ended" >&2; exit 1; }

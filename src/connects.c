@@ -10,6 +10,7 @@
 
 #define STATE_ESTABLISHED 1 /* include/net/tcp_states.h */
 #define FIRST_CAPACITY 64
+#define MAX_WAITING 65536 /* as many as the kernel side follows */
 #define ANSWER_AGAIN_NS (100 * NSEC_PER_MSEC) /* no TCP sends a SYN-ACK again sooner */
 
 struct waiting {
@@ -50,6 +51,14 @@ void connects_free(struct connects *c)
 
 bool connects_take(struct connects *c, const struct rec_connect *r, bool nat_possible)
 {
+	/* Only a stream without a sense of time keeps so many waiting. */
+	if (c->count - c->first == MAX_WAITING)
+		return false;
+	if (c->first && c->count == c->capacity) {
+		memmove(c->waiting, c->waiting + c->first, (c->count - c->first) * sizeof(*c->waiting));
+		c->count -= c->first;
+		c->first = 0;
+	}
 	if (c->count == c->capacity) {
 		size_t capacity = c->capacity ? 2 * c->capacity : FIRST_CAPACITY;
 		struct waiting *grown = realloc(c->waiting, capacity * sizeof(*grown));

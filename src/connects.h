@@ -19,7 +19,7 @@ typedef void connects_event_fn(void *ctx, uint64_t ended_ns, const struct ev_con
 struct connects *connects_new(const struct places *places, const struct evidence *evidence, connects_event_fn *fn, void *ctx);
 void connects_free(struct connects *c);
 
-/* Takes a record. @nat_possible: its packets may carry other addresses. False: there was no memory for it. */
+/* Takes a record. @nat_possible: its packets may carry other addresses. False: too many wait, or there was no memory for it. */
 bool connects_take(struct connects *c, const struct rec_connect *r, bool nat_possible);
 
 /* Tells of all that had ended by @until_ns, in the order of their records. */

@@ -50,7 +50,7 @@ struct correlate {
 	bool has_reasons;
 	uint64_t missed_until_ns; /* hooks may have missed what began until then; UINT64_MAX: until the next tick */
 	/* The same of records that found no room in a ring; the last bucket: of any flow. */
-	uint64_t lost_until_ns[RING_COUNT][REBPF_FLOW_BUCKETS + 1];
+	uint64_t lost_until_ns[RING_COUNT][REBPF_BUCKET_ANY + 1];
 	uint64_t clock_offset; /* wall - mono, modulo 2^64 */
 	uint64_t first_ns, last_ns;
 	struct owner_note owner; /* the OWNER record that precedes an entry */
@@ -392,7 +392,7 @@ static bool is_exit_of(const struct rec_rtx_exit *x, const struct attempt *a)
 {
 	uint32_t rise = x->total_retrans - a->entry.total_retrans;
 
-	if (!a->has_entry || a->skb != x->skb)
+	if (x->lost_entry || !a->has_entry || a->skb != x->skb)
 		return false;
 	if ((a->entry.bits & RTX_BIT_LATE) || x->hook == RTX_HOOK_SYNACK || x->reached == RTX_REACHED_UNKNOWN)
 		return true;
@@ -479,7 +479,8 @@ static void take_loss(struct correlate *c, const struct rec_loss *l)
 	if (l->ring >= RING_COUNT)
 		return;
 	c->stats.lost[l->ring] += l->count;
-	c->lost_until_ns[l->ring][l->bucket % (REBPF_FLOW_BUCKETS + 1)] = l->h.ts_ns;
+	if (l->bucket <= REBPF_BUCKET_ANY)
+		c->lost_until_ns[l->ring][l->bucket] = l->h.ts_ns;
 }
 
 static void take_dropped(struct correlate *c, const struct rec_drop *record)

@@ -25,7 +25,7 @@ static void connect_fields(const struct event *e, struct visitor *v)
 {
 	const struct ev_connect *c = &e->connect;
 	bool established = c->result == CONNECT_ESTABLISHED;
-	const char *err = c->err ? ret_name(-(int32_t)c->err) : NULL;
+	const char *err = c->err ? ret_name((int32_t)(0u - c->err)) : NULL;
 
 	event_fields(e, v);
 	event_common_fields(&c->c, v);

@@ -36,7 +36,7 @@ struct connection {
 /* Text that answers under way share; freed with the last of them. */
 struct page {
 	unsigned int refs;
-	uint64_t made_ns;
+	uint64_t made_ns, valid_ns;
 	struct strbuf text;
 };
 
@@ -161,6 +161,8 @@ static struct bufferevent *on_connection(struct event_base *base, void *ctx)
 
 	if (!bev)
 		return NULL;
+	/* While an answer is under way evhttp reads on, to notice the end, and would keep whatever comes. */
+	bufferevent_setwatermark(bev, EV_READ, 0, HTTPD_MAX_REQUEST + HTTPD_MAX_BODY);
 	for (int i = 0; i < HTTPD_MAX_CONNECTIONS; i++) {
 		struct connection *c = &h->connection[i];
 
@@ -202,13 +204,16 @@ static struct page *page_get(struct httpd *h)
 	uint64_t now_ns = clock_mono_ns();
 	struct page *p = h->page;
 
-	if (!p || now_ns - p->made_ns >= HTTPD_PAGE_MS * NSEC_PER_MSEC) {
+	if (!p || now_ns - p->made_ns >= p->valid_ns) {
 		p = calloc(1, sizeof(*p));
 		if (!p)
 			return NULL;
 		p->refs = 1;
 		h->make(h->ctx, &p->text);
 		p->made_ns = clock_mono_ns();
+		p->valid_ns = (p->made_ns - now_ns) * HTTPD_PAGE_SHARE;
+		if (p->valid_ns < HTTPD_PAGE_MS * NSEC_PER_MSEC)
+			p->valid_ns = HTTPD_PAGE_MS * NSEC_PER_MSEC;
 		page_put(h->page);
 		h->page = p;
 	}

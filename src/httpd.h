@@ -54,7 +54,8 @@ void listen_address_text(const struct listen_address *at, struct strbuf *out);
 /* So many bytes may a request have, its line and headers; a body is not wanted. */
 #define HTTPD_MAX_REQUEST 8192
 #define HTTPD_MAX_BODY 1024
-/* A page stands so long. */
+/* A page stands so long, and so many times as long as it took to make: pages take no larger a share of the time. */
 #define HTTPD_PAGE_MS 100
+#define HTTPD_PAGE_SHARE 20
 
 #endif

@@ -55,7 +55,7 @@ struct live {
 	struct loop *loop;
 	unsigned int cpus;
 	uint32_t own_netns;
-	uint64_t lost_bucket[RING_COUNT][REBPF_FLOW_BUCKETS + 1];
+	uint64_t lost_bucket[RING_COUNT][REBPF_BUCKET_COUNT];
 	uint64_t lost[RING_COUNT];
 	uint64_t read_ns[RING_COUNT]; /* the newest record read */
 	uint64_t drained_ns;          /* the rings have been read up to here */
@@ -112,7 +112,7 @@ static void feed_losses(struct live *l, const struct counters *counters, uint64_
 		log_warning("lost %llu records: the ring buffer was full",
 			    (unsigned long long)(counters->lost[ring] - l->lost[ring]));
 		l->lost[ring] = counters->lost[ring];
-		for (uint32_t b = 0; b <= REBPF_FLOW_BUCKETS; b++) {
+		for (uint32_t b = 0; b < REBPF_BUCKET_COUNT; b++) {
 			uint64_t now = *(volatile __u64 *)&l->shared->lost_bucket[ring][b];
 
 			if (now != l->lost_bucket[ring][b])

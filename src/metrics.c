@@ -8,6 +8,7 @@
 
 #include "attempt.h"
 #include "log.h"
+#include "meaning.h"
 #include "util.h"
 
 #define PORT_RANGE "/proc/sys/net/ipv4/ip_local_port_range"
@@ -37,6 +38,29 @@ static void read_port_range(struct metrics *m)
 	free(text);
 }
 
+static void count(struct series *s, const void *key, uint64_t *other, uint64_t n)
+{
+	uint64_t *counter = series_counter(s, key);
+
+	if (counter)
+		*counter += n;
+	else
+		*other += n;
+}
+
+/* What alerts are about is there from the start: increase() does not see a series begin. */
+static void make_rare_drops(struct metrics *m)
+{
+	static const char *const reasons[] = { "TCP_LISTEN_OVERFLOW", "TCP_REQQ_FULL", "RETRIES_EXCEEDED" };
+
+	for (size_t i = 0; i < ARRAY_SIZE(reasons); i++) {
+		struct metrics_place key = { .class = meaning_of(reasons[i], "", "")->class };
+
+		snprintf(key.reason, sizeof(key.reason), "%s", reasons[i]);
+		count(m->drops, &key, &m->drops_other, 0);
+	}
+}
+
 struct metrics *metrics_new(const struct options *options)
 {
 	struct metrics *m = calloc(1, sizeof(*m));
@@ -49,8 +73,10 @@ struct metrics *metrics_new(const struct options *options)
 	m->flows = series_new(sizeof(struct metrics_flow), (unsigned int)max);
 	m->rets = series_new(sizeof(struct metrics_ret), METRICS_MAX_RETS);
 	m->drops = series_new(sizeof(struct metrics_place), METRICS_MAX_PLACES);
-	if (m->flows && m->rets && m->drops)
+	if (m->flows && m->rets && m->drops) {
+		make_rare_drops(m);
 		return m;
+	}
 	metrics_free(m);
 	return NULL;
 }
@@ -68,16 +94,6 @@ void metrics_free(struct metrics *m)
 /* ---- counting ---- */
 
 /* Where there is no place left, @other. */
-static void count(struct series *s, const void *key, uint64_t *other, uint64_t n)
-{
-	uint64_t *counter = series_counter(s, key);
-
-	if (counter)
-		*counter += n;
-	else
-		*other += n;
-}
-
 static uint16_t shown_port(const struct metrics *m, uint16_t port)
 {
 	return !m->keep_ports && port >= m->port_low && port <= m->port_high ? 0 : port;
@@ -154,7 +170,7 @@ static unsigned int bucket_of(uint64_t us)
 static void count_connect(struct metrics *m, const struct ev_connect *c)
 {
 	m->connects[c->result < CONNECT_RESULT_COUNT ? c->result : CONNECT_RESULT_COUNT]++;
-	if (c->result != CONNECT_ESTABLISHED || !c->has_duration)
+	if (c->result != CONNECT_ESTABLISHED || !c->has_duration || !c->syn_sent)
 		return;
 	m->latency[bucket_of(c->duration_us)]++;
 	m->latency_us += c->duration_us;

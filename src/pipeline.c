@@ -26,8 +26,15 @@ struct pipeline {
 	uint64_t interval_end_ns; /* of the stream; 0: it has not begun */
 	uint64_t begun_ns;        /* the stream's first TICK */
 	bool ended;               /* -d of a replay */
+	bool stopped;
 	uint64_t printed, records, malformed;
 };
+
+/* No more lines are wanted. */
+static bool is_full(const struct pipeline *p)
+{
+	return (p->options->count && p->printed >= p->options->count) || sinks_state(p->sinks);
+}
 
 static void on_event(void *ctx, const struct event *ev)
 {
@@ -35,7 +42,7 @@ static void on_event(void *ctx, const struct event *ev)
 
 	if (filter_wants_flow(p->options, ev))
 		sinks_flow_event(p->sinks, ev);
-	if (pipeline_is_done(p) || !filter_wants(p->options, ev))
+	if (is_full(p) || !filter_wants(p->options, ev))
 		return;
 	p->printed++;
 	if (p->summary)
@@ -152,7 +159,12 @@ void pipeline_flush(struct pipeline *p)
 
 bool pipeline_is_done(const struct pipeline *p)
 {
-	return p->ended || (p->options->count && p->printed >= p->options->count) || sinks_state(p->sinks);
+	return p->ended || is_full(p);
+}
+
+void pipeline_stop(struct pipeline *p)
+{
+	p->stopped = true;
 }
 
 uint64_t pipeline_printed(const struct pipeline *p)
@@ -184,7 +196,7 @@ int pipeline_finish(struct pipeline *p)
 	ev.stats.final = true;
 	correlate_time(p->correlate, &ev.mono_ns, &ev.wall_ns);
 	sinks_event(p->sinks, &ev);
-	if (p->options->read_path)
+	if (p->options->read_path && !p->stopped)
 		sinks_wait(p->sinks);
 	sinks_finish(p->sinks);
 	fill_stats(p, &ev.stats);

@@ -28,6 +28,9 @@ void pipeline_flush(struct pipeline *p);
 /* True if there is no point in going on: -c events were printed, or nobody reads them. */
 bool pipeline_is_done(const struct pipeline *p);
 
+/* The user has stopped a replay: pipeline_finish() waits no longer for a reader than it does live. */
+void pipeline_stop(struct pipeline *p);
+
 /* Events that passed the filters so far. */
 uint64_t pipeline_printed(const struct pipeline *p);
 

@@ -126,6 +126,8 @@ static int feed_all(struct pipeline *p, FILE *f, const char *path)
 		if (is_flush_due(f, h.kind, ++count))
 			pipeline_flush(p);
 	}
+	if (stopped)
+		pipeline_stop(p);
 	return count || stopped || pipeline_is_done(p) ? 0 : log_error(-ENODATA, "--read: '%s' is empty", path);
 }
 

@@ -3,6 +3,9 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <sys/random.h>
+
+#include "util.h"
 
 #define FIRST_SLOTS 64 /* a power of two; grows so that at most half are in use */
 
@@ -14,6 +17,7 @@ struct series {
 	uint64_t *values;
 	uint32_t *slot;
 	size_t slots;
+	uint64_t seed; /* keys hold addresses that strangers choose */
 };
 
 struct series *series_new(size_t key_size, unsigned int max)
@@ -25,6 +29,8 @@ struct series *series_new(size_t key_size, unsigned int max)
 	s->key_size = key_size;
 	s->max = max;
 	s->slots = FIRST_SLOTS;
+	if (getrandom(&s->seed, sizeof(s->seed), GRND_NONBLOCK) != sizeof(s->seed))
+		s->seed = clock_mono_ns();
 	s->slot = calloc(s->slots, sizeof(*s->slot));
 	if (!s->slot) {
 		free(s);
@@ -44,9 +50,9 @@ void series_free(struct series *s)
 }
 
 /* FNV-1a, stirred once more: the last bytes of a key are often equal. */
-static size_t hash(const unsigned char *key, size_t size)
+static size_t hash(const struct series *s, const unsigned char *key, size_t size)
 {
-	uint64_t h = 0xcbf29ce484222325ULL;
+	uint64_t h = 0xcbf29ce484222325ULL ^ s->seed;
 
 	for (size_t i = 0; i < size; i++)
 		h = (h ^ key[i]) * 0x100000001b3ULL;
@@ -56,7 +62,7 @@ static size_t hash(const unsigned char *key, size_t size)
 /* The slot of @key, or the free one where it would go. */
 static uint32_t *find(const struct series *s, const void *key)
 {
-	size_t i = hash(key, s->key_size) & (s->slots - 1);
+	size_t i = hash(s, key, s->key_size) & (s->slots - 1);
 
 	while (s->slot[i] && memcmp(s->keys + (s->slot[i] - 1) * s->key_size, key, s->key_size) != 0)
 		i = (i + 1) & (s->slots - 1);

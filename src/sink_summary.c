@@ -576,7 +576,7 @@ static void summary_show(struct sink *s, const struct event *e)
 	else if (view->last_ns)
 		strbuf_char(b, '\n');
 	start = b->len;
-	put_page(&page, e, view->last_ns ? e->mono_ns - view->last_ns : e->stats.duration_ns);
+	put_page(&page, e, view->last_ns && view->last_ns < e->mono_ns ? e->mono_ns - view->last_ns : e->stats.duration_ns);
 	if (in_place)
 		cut_lines(b, start, screen_lines());
 	if (in_place)

@@ -132,7 +132,7 @@ static void sum_connect(struct summary *s, const struct event *e)
 
 	tally_add(&s->by_result[c->result], 1);
 	if (c->result == CONNECT_ESTABLISHED) {
-		if (c->has_duration)
+		if (c->has_duration && c->syn_sent)
 			quantile_add(&s->latency, c->duration_us);
 		return;
 	}

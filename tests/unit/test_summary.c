@@ -54,6 +54,7 @@ static struct event connected(enum connect_result result, uint64_t us)
 
 	e.connect.c.flow = make_flow(SK);
 	e.connect.result = result;
+	e.connect.syn_sent = true;
 	e.connect.has_duration = true;
 	e.connect.duration_us = us;
 	return e;
