@@ -353,10 +353,7 @@ static bool within_netns(struct egress *e, uint32_t netns, uint32_t hint_tgid, v
 		e->netns = netns;
 		work(e, arg);
 		e->netns = e->config.own_netns;
-		if (setns(home, CLONE_NEWNET)) {
-			log_error(-errno, "cannot return to the own network namespace: %s", strerror(errno));
-			abort();
-		}
+		netns_return(home);
 	}
 	if (fd >= 0)
 		close(fd);

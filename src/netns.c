@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/magic.h>
+#include <sched.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -12,6 +13,8 @@
 #include <unistd.h>
 
 #include "netns.h"
+
+#include "log.h"
 
 #define INITIAL_PIDNS 0xeffffffcU /* PROC_PID_INIT_INO, include/linux/proc_ns.h */
 
@@ -211,4 +214,12 @@ int netns_for_each(netns_found_fn *fn, void *ctx)
 	if (stat("/proc/self/ns/pid", &pidns) || pidns.st_ino != INITIAL_PIDNS)
 		result = -EPERM;
 	return result;
+}
+
+void netns_return(int home)
+{
+	if (!setns(home, CLONE_NEWNET))
+		return;
+	log_error(-errno, "cannot return to the own network namespace: %s", strerror(errno));
+	abort();
 }

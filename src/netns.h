@@ -16,6 +16,12 @@ int netns_open_by_inode(uint32_t inum, uint32_t hint_tgid);
 /* The same where its file is thought to be @path: no search. */
 int netns_open_path(const char *path, uint32_t inum);
 
+/*
+ * Back to the namespace behind @home, from which the thread went into another. If it cannot, that is said and the program
+ * aborted: it would do the rest of its work in the wrong place.
+ */
+void netns_return(int home);
+
 /* Takes a namespace and a file of it, as text that is valid during the call. Non-zero ends. */
 typedef int netns_found_fn(void *ctx, uint32_t inum, const char *path);
 

@@ -129,10 +129,8 @@ static int read_one(const struct netstat *n, struct followed *f)
 			return err;
 	}
 	err = snmp_read("/proc/thread-self/net/snmp", &f->entry.tcp);
-	if (f->path && setns(n->home, CLONE_NEWNET)) {
-		log_error(-errno, "cannot return to the own network namespace: %s", strerror(errno));
-		abort();
-	}
+	if (f->path)
+		netns_return(n->home);
 	return err;
 }
 

@@ -78,10 +78,7 @@ static int open_asker_in(struct asker *a, int home, uint32_t netns, uint32_t hin
 	if (err)
 		return err;
 	err = open_asker(a);
-	if (setns(home, CLONE_NEWNET)) {
-		log_error(-errno, "cannot return to the own network namespace: %s", strerror(errno));
-		abort();
-	}
+	netns_return(home);
 	return err;
 }
 

@@ -158,10 +158,8 @@ static int visit(struct survey *s, struct followed *f, bool full)
 	s->looked_into++;
 	if (s->traffic)
 		tell_traffic(s, f->space.inum);
-	if (f->path && setns(s->home, CLONE_NEWNET)) {
-		log_error(-errno, "cannot return to the own network namespace: %s", strerror(errno));
-		abort();
-	}
+	if (f->path)
+		netns_return(s->home);
 	return 0;
 }
 

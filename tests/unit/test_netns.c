@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/* links: src/netns.c */
+/* links: src/netns.c src/log.c src/util.c */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
