@@ -10,7 +10,6 @@
 
 #define REBPF_MAX_RULES 32
 #define REBPF_MAX_WRAPPERS 32
-#define REBPF_MAX_PLACES 4096
 #define REBPF_MAX_LOST 1024
 #define REBPF_MAX_CPUS 1024 /* counters of higher CPUs share a row */
 #define REBPF_CONTROL_BYTES (4u << 20)
@@ -61,7 +60,8 @@ struct config {
 	__u8 note_retransmitters; /* something looks for needless retransmissions (spurious.bpf.c) */
 	__u8 connects;        /* active opens are followed */
 	__u8 connect_returns; /* a hook sees what connect() returns */
-	__u8 zero[4];
+	__u8 drop_count_only; /* drops are counted, not recorded */
+	__u8 zero[3];
 	__u32 tick_us;       /* of a jiffy */
 	__u32 addr_rules;
 	__u32 port_rules;
@@ -75,24 +75,10 @@ struct cpu_counts {
 	__u64 produced[REC_KIND_COUNT]; /* records wanted, by kind, whether the ring had room or not */
 	__u64 lost[RING_COUNT];
 	__u64 slot_failed; /* in-flight slots that could not be opened */
-	__u64 drops;       /* packets freed as a drop, of any protocol */
-	__u64 drops_tcp;
-	__u64 wakeups; /* of user space, by a record */
+	__u64 drops_unrecorded; /* TCP packets freed as a drop of which no record was wanted */
+	__u64 drops_foreign;    /* DROP records wanted of anything else than a TCP packet that was freed as a drop */
+	__u64 wakeups;          /* of user space, by a record */
 	__u64 pad[16 - (REC_KIND_COUNT + RING_COUNT + 4) % 16];
-};
-
-/* Key and value of the map of drop counts: exact whatever becomes of the records. */
-struct drop_place {
-	__u64 location; /* 0 if synthetic */
-	__u32 reason;
-	__u8 tcp;
-	__u8 source; /* enum drop_source */
-	__u16 zero;
-};
-
-struct drop_count {
-	__u64 packets;
-	__u64 bytes;
 };
 
 /*

@@ -8,7 +8,6 @@ struct shared shared = {};
 
 struct ring_control ring_control SEC(".maps");
 struct ring_drops ring_drops SEC(".maps");
-struct map_drop_counts drop_counts SEC(".maps");
 struct map_lost lost SEC(".maps");
 struct map_slots slots SEC(".maps");
 struct map_owners owners SEC(".maps");

@@ -11,7 +11,7 @@ static __always_inline bool skb_came_to_device(struct sk_buff *skb)
 	return BPF_CORE_READ(skb, mac_header) != 0xffff;
 }
 
-static __always_inline void drop_emit(__u64 *ctx, struct sk_buff *skb, __u64 sk, __u64 p, const struct inflight *slot,
+static __always_inline void copy_emit(__u64 *ctx, struct sk_buff *skb, __u64 sk, __u64 p, const struct inflight *slot,
 				      const struct packet *pkt)
 {
 	struct rec_rtx_drop *d = EMIT_CONTROL(rec_rtx_drop, REC_RTX_DROP, sk);
@@ -55,7 +55,7 @@ static __always_inline void drop_before_tc(__u64 *ctx, struct sk_buff *skb, stru
 		return;
 	p = rtx_queue_find(sk, pkt.seq);
 	if (p)
-		drop_emit(ctx, skb, (__u64)sk, (__u64)p, NULL, &pkt);
+		copy_emit(ctx, skb, (__u64)sk, (__u64)p, NULL, &pkt);
 }
 
 /* The part of the hook that is about copies under way. Like drop_record() on a stack frame of its own, of 512 bytes. */
@@ -67,8 +67,6 @@ static __noinline int drop_of_copy(__u64 *ctx)
 	struct sock *sk;
 	__u64 key;
 
-	if (cfg.has_entry && !shared.in_flight)
-		return 0;
 	sk = skb->sk;
 	if (!sk)
 		return 0;
@@ -89,22 +87,11 @@ static __noinline int drop_of_copy(__u64 *ctx)
 	} else {
 		return 0;
 	}
-	drop_emit(ctx, skb, key, open->skb, open, &pkt);
+	copy_emit(ctx, skb, key, open->skb, open, &pkt);
 	return 0;
 }
 
 /* ---- every drop ---- */
-
-static __always_inline void count_place(__u64 location, __u32 reason, bool tcp, __u32 len)
-{
-	struct drop_place key = { .location = location, .reason = reason, .tcp = tcp };
-	struct cpu_counts *cc = cpu_counts();
-
-	__sync_fetch_and_add(&cc->drops, 1);
-	if (tcp)
-		__sync_fetch_and_add(&cc->drops_tcp, 1);
-	count_drop(&key, len);
-}
 
 /* Does the location lie in a function that only frees for its caller? */
 static __always_inline bool in_wrapper(__u64 location)
@@ -131,7 +118,7 @@ struct dropped {
  * Where it was. TCP takes the device from what it receives, and uses the pointer's place for its queues (skb->rbnode): of
  * a buffer of a receiving socket it is believed only if it is the device by which the packet came. User space knows names.
  */
-static __always_inline void drop_read_device(struct rec_drop *d, struct sk_buff *skb, struct sock *sk)
+static __always_inline void drop_read_device(struct rec_drop *d, struct sk_buff *skb, struct sock *sk, bool received)
 {
 	struct net_device *dev = skb->dev;
 	__u32 iif = skb->skb_iif;
@@ -139,7 +126,7 @@ static __always_inline void drop_read_device(struct rec_drop *d, struct sk_buff 
 	__builtin_memset(d->ifname, 0, sizeof(d->ifname));
 	d->netns = 0;
 	d->ifindex = dev ? dev->ifindex : 0;
-	if (d->received && d->ifindex != iif)
+	if (received && d->ifindex != iif)
 		d->ifindex = iif;
 	else if (d->ifindex) {
 		d->netns = dev->nd_net.net->ns.inum;
@@ -229,7 +216,8 @@ static __always_inline void drop_read_sending(struct rec_drop *d, struct sk_buff
 		bpf_probe_read_kernel(d->qdisc, sizeof(d->qdisc), BPF_CORE_READ(dev, qdisc, ops, id));
 }
 
-static __always_inline void drop_fill(struct rec_drop *d, const struct dropped *x, const struct layer3 *l3)
+/* What every record has, @bare or not. */
+static __always_inline void drop_fill(struct rec_drop *d, const struct dropped *x, const struct layer3 *l3, bool bare)
 {
 	d->location = x->location;
 	d->skb = (__u64)x->skb;
@@ -238,11 +226,47 @@ static __always_inline void drop_fill(struct rec_drop *d, const struct dropped *
 	d->len = l3->end > l3->nh ? l3->end - l3->nh : 0;
 	d->ip_id = l3->ip_id;
 	d->source = DROP_SOURCE_KFREE;
-	segment_read(d, l3, x->tcp);
-	drop_read_socket(d, x);
-	drop_read_device(d, x->skb, x->sk);
-	drop_read_sending(d, x->skb);
+	segment_read(d, l3, x->tcp, bare);
 	owner_from_current(&d->task);
+	if (bare) {
+		drop_read_device(d, x->skb, NULL, false);
+		return;
+	}
+	drop_read_socket(d, x);
+	drop_read_device(d, x->skb, x->sk, d->received);
+	drop_read_sending(d, x->skb);
+}
+
+/* A record of the packet, of the size that what there is to say needs. False: the ring had no room. */
+static __always_inline bool drop_emit(__u64 *ctx, const struct dropped *x, const struct layer3 *l3,
+				      const struct translated *nat)
+{
+	bool stack = cfg.drop_stack || in_wrapper(x->location);
+	struct rec_drop *d;
+
+	if (stack || nat->t[0].ip_version) {
+		d = emit_try(&ring_drops, RING_DROPS, REC_DROP, sizeof(*d));
+		if (!d)
+			return false;
+		drop_fill(d, x, l3, false);
+		d->nat[0] = nat->t[0];
+		d->nat[1] = nat->t[1];
+		__builtin_memset(d->stack, 0, sizeof(d->stack));
+		if (stack)
+			bpf_get_stack(ctx, d->stack, sizeof(d->stack), 0);
+	} else if (x->sk || segment_may_sack(l3)) {
+		d = emit_try(&ring_drops, RING_DROPS, REC_DROP, REC_DROP_SHORT_SIZE);
+		if (!d)
+			return false;
+		drop_fill(d, x, l3, false);
+	} else {
+		d = emit_try(&ring_drops, RING_DROPS, REC_DROP, REC_DROP_BARE_SIZE);
+		if (!d)
+			return false;
+		drop_fill(d, x, l3, true);
+	}
+	emit_submit(d);
+	return true;
 }
 
 /* By its place, unless only the stack would tell. */
@@ -285,43 +309,26 @@ static __always_inline enum drop_wanted drop_wanted(const struct layer3 *l3, con
 
 static __noinline int drop_record(__u64 *ctx, struct dropped *x)
 {
-	struct layer3 l3 = {};
 	struct translated nat = {};
+	struct layer3 l3 = {};
 	enum drop_wanted wanted;
-	struct rec_drop *d;
-	bool stack;
 
 	layer3_open_typed(&l3, x->skb);
 	layer3_parse(&l3, x->sk);
 	x->tcp = l3.t.protocol == IPPROTO_TCP;
-	count_place(x->location, x->reason, x->tcp, l3.end - l3.nh);
 	if (!x->tcp && !cfg.all_protocols)
 		return 0;
 	translated_read(&nat, x->skb);
 	wanted = drop_wanted(&l3, &nat);
-	if (wanted == DROP_UNWANTED)
+	if (wanted == DROP_UNWANTED || cfg.drop_count_only) {
+		if (x->tcp)
+			__sync_fetch_and_add(&cpu_counts()->drops_unrecorded, 1);
 		return 0;
-	stack = cfg.drop_stack || in_wrapper(x->location);
-	if (!stack && !nat.t[0].ip_version) {
-		d = emit_try(&ring_drops, RING_DROPS, REC_DROP, REC_DROP_SHORT_SIZE);
-		if (d) {
-			drop_fill(d, x, &l3);
-			emit_submit(d);
-			return 0;
-		}
-	} else {
-		d = emit_try(&ring_drops, RING_DROPS, REC_DROP, sizeof(*d));
-		if (d) {
-			drop_fill(d, x, &l3);
-			d->nat[0] = nat.t[0];
-			d->nat[1] = nat.t[1];
-			__builtin_memset(d->stack, 0, sizeof(d->stack));
-			if (stack)
-				bpf_get_stack(ctx, d->stack, sizeof(d->stack), 0);
-			emit_submit(d);
-			return 0;
-		}
 	}
+	if (!x->tcp)
+		__sync_fetch_and_add(&cpu_counts()->drops_foreign, 1);
+	if (drop_emit(ctx, x, &l3, &nat))
+		return 0;
 	drop_lost(&l3, &nat, x->tcp);
 	if (wanted == DROP_WANTED)
 		count_lost_drop(x);
@@ -334,7 +341,8 @@ int rebpf_drop(__u64 *ctx)
 	struct sk_buff *skb = (void *)ctx[0];
 	struct dropped x = { .skb = skb, .location = ctx[1] };
 
-	drop_of_copy(ctx);
+	if (skb->sk && (!cfg.has_entry || shared.in_flight))
+		drop_of_copy(ctx);
 	if (cfg.drop_has_reason)
 		x.reason = (__u32)ctx[2];
 	if (cfg.drop_has_rx_sk)

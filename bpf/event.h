@@ -341,8 +341,8 @@ struct rec_sack_block {
 
 /*
  * DROP: a packet was freed as a drop. A socket's identity is there if @sk is: of skb->sk or, received, of the socket it
- * was for (of the listener, for a request). Ends before @nat unless the packet's connection is translated or a stack was
- * taken.
+ * was for (of the listener, for a request). Ends before @sk if it has no socket and no SACK block, else before @nat unless the
+ * packet's connection is translated or a stack was taken: what is not there is all zero.
  * @location: return address in the function that freed, as the tracepoint gives it. 0 if synthetic.
  * @nat:      the same packet's tuple by connection tracking, as before and after translation; ip_version 0: none.
  * @stack:    return addresses from the tracepoint outwards.
@@ -364,6 +364,8 @@ struct rec_drop {
 	__u16 ip_id;
 	__u8 tcp_flags;
 	__u8 source; /* enum drop_source */
+	struct rec_owner task;
+	char ifname[REBPF_IFNAME_LEN];
 	__u64 sk;
 	__u64 cgroup;
 	__u64 ino;
@@ -373,8 +375,6 @@ struct rec_drop {
 	__u8 sacks;    /* how many of @sack are there */
 	__u8 zero;
 	struct rec_owner owner;
-	struct rec_owner task;
-	char ifname[REBPF_IFNAME_LEN];
 	struct rec_sack_block sack[REBPF_SACK_BLOCKS];
 	__u64 stamp_ns; /* departure time of this copy, as rec_copy.stamp_ns; 0: cleared, or the packet was received */
 	char qdisc[8];  /* kind of the device's root queueing discipline, cut; for an unsent packet */
@@ -390,6 +390,7 @@ struct rec_drop {
  */
 #define DROP_BIT_UNSENT 0x1
 
+#define REC_DROP_BARE_SIZE offsetof(struct rec_drop, sk)
 #define REC_DROP_SHORT_SIZE offsetof(struct rec_drop, nat)
 
 /* ---- spurious retransmissions ---- */

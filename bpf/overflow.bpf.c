@@ -14,19 +14,14 @@
 #define ETIMEDOUT 110
 #define SYNCOOKIE_VALID_S 120 /* MAX_SYNCOOKIE_AGE, include/net/tcp.h */
 
-static __always_inline void count_synthetic(enum drop_source source, __u32 len)
-{
-	struct drop_place key = { .tcp = 1, .source = source };
-
-	count_drop(&key, len);
-}
-
 /* A DROP of @source with nothing but the socket's part filled, or NULL: the loss is counted. */
 static __always_inline struct rec_drop *synthetic_begin(enum drop_source source, const struct rec_tuple *t,
 							struct sock *sk, __u8 state)
 {
-	struct rec_drop *d = emit_try(&ring_drops, RING_DROPS, REC_DROP, REC_DROP_SHORT_SIZE);
+	struct rec_drop *d;
 
+	__sync_fetch_and_add(&cpu_counts()->drops_foreign, 1);
+	d = emit_try(&ring_drops, RING_DROPS, REC_DROP, REC_DROP_SHORT_SIZE);
 	if (!d) {
 		struct lost_key key = { .kind = REC_DROP, .tcp = 1, .source = source };
 
@@ -76,7 +71,6 @@ static __always_inline void overflow_emit(enum drop_source source, struct sk_buf
 
 	layer3_open(&l3, skb);
 	layer3_parse(&l3, NULL);
-	count_synthetic(source, l3.end - l3.nh);
 	if (!tuple_wanted(&l3.t))
 		return;
 	d = synthetic_begin(source, &l3.t, listener, TCP_LISTEN);
@@ -86,7 +80,7 @@ static __always_inline void overflow_emit(enum drop_source source, struct sk_buf
 	d->len = l3.end > l3.nh ? l3.end - l3.nh : 0;
 	d->ip_id = l3.ip_id;
 	d->received = 1;
-	segment_read(d, &l3, true);
+	segment_read(d, &l3, true, false);
 	/* tcp_v4_rcv has taken the device from a SYN. */
 	d->ifindex = BPF_CORE_READ(skb, skb_iif);
 	if (dev) {
@@ -415,7 +409,6 @@ int rebpf_retries(__u64 *ctx)
 	/* A port that the kernel had picked is given back by now; it is still written here. */
 	if (!flow.lport)
 		flow.lport = bpf_ntohs(BPF_CORE_READ((struct inet_sock *)sk, inet_sport));
-	count_synthetic(DROP_SOURCE_RETRIES_EXCEEDED, 0);
 	if (!flow_wanted(&flow))
 		return 0;
 	__builtin_memcpy(t.saddr, flow.laddr, 16);

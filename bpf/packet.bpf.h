@@ -26,8 +26,9 @@ struct layer3 {
 	__u32 mark_th;
 	__u16 protocol;
 	__u16 ip_id;
-	__u32 tcp_read;
-	__u8 tcp[20]; /* read word by word, so aligned; the first bytes of the transport header, as many as are there; of TCP and UDP only */
+	__u32 tcp_read; /* @tcp has been read together with the IP header */
+	__u8 ip[20];    /* read word by word, so aligned */
+	__u8 tcp[20];   /* the first bytes of the transport header, as many as are there; of TCP and UDP only */
 };
 
 /* What a buffer says of itself, through helpers. skb->len counts from skb->data, wherever the stack has moved it. */
@@ -55,14 +56,19 @@ static __always_inline void layer3_open_typed(struct layer3 *l, struct sk_buff *
 static __always_inline bool ipv4_read(struct layer3 *l)
 {
 	__u32 *saddr = (void *)l->t.saddr, *daddr = (void *)l->t.daddr;
-	bool both = l->nh + 40 <= l->tail; /* headers in one read: it costs as much as half of one */
-	__u8 ip[40] = {};
+	const __u8 *ip = l->ip;
 	__u32 total;
+	long err;
 
-	if (l->nh + 20 > l->tail || bpf_probe_read_kernel(ip, both ? 40 : 20, l->head + l->nh))
+	/* Both headers in one read, where both are: the call is what it costs. */
+	l->tcp_read = l->nh + 40 <= l->tail;
+	if (l->tcp_read)
+		err = bpf_probe_read_kernel(l->ip, 40, l->head + l->nh);
+	else
+		err = l->nh + 20 > l->tail ? -1 : bpf_probe_read_kernel(l->ip, 20, l->head + l->nh);
+	if (err || ip[0] >> 4 != 4 || (ip[0] & 15) < 5)
 		return false;
-	if (ip[0] >> 4 != 4 || (ip[0] & 15) < 5)
-		return false;
+	l->tcp_read &= (ip[0] & 15) == 5;
 	saddr[0] = *(__u32 *)(ip + 12);
 	daddr[0] = *(__u32 *)(ip + 16);
 	l->t.ip_version = 4;
@@ -76,10 +82,6 @@ static __always_inline bool ipv4_read(struct layer3 *l)
 	if (((ip[6] & 0x1f) << 8) | ip[7])
 		return true;
 	l->th = l->nh + (ip[0] & 15) * 4;
-	if (both && (ip[0] & 15) == 5) {
-		__builtin_memcpy(l->tcp, ip + 20, 20);
-		l->tcp_read = true;
-	}
 	return true;
 }
 
@@ -170,8 +172,8 @@ static __always_inline void layer3_parse(struct layer3 *l, struct sock *sk)
 	ports_read(l);
 }
 
-/* The options where Linux and most others put them: time stamps first, then SACK. */
-static __always_inline void options_read(struct rec_drop *d, const __u8 *opt, __u32 len)
+/* The options where Linux and most others put them: time stamps first, then SACK. @bare: no room for blocks of SACK. */
+static __always_inline void options_read(struct rec_drop *d, const __u8 *opt, __u32 len, bool bare)
 {
 	__u32 at = 0;
 
@@ -184,7 +186,7 @@ static __always_inline void options_read(struct rec_drop *d, const __u8 *opt, __
 		d->tsecr = bpf_ntohl(*(__u32 *)(opt + 12));
 		return;
 	}
-	for (int i = 0; i < REBPF_SACK_BLOCKS; i++) {
+	for (int i = 0; i < REBPF_SACK_BLOCKS && !bare; i++) {
 		/* at is 0 or 12, and the options end at 40: three blocks, or four */
 		const __u8 *sack = at ? opt + 12 : opt;
 
@@ -199,8 +201,17 @@ static __always_inline void options_read(struct rec_drop *d, const __u8 *opt, __
 	}
 }
 
-/* The TCP part of a DROP record; all zero, and tcp_flags with it, if there is no whole TCP header. */
-static __always_inline void segment_read(struct rec_drop *d, const struct layer3 *l, bool tcp)
+/* Can the segment carry blocks of SACK beside a time stamp? */
+static __always_inline bool segment_may_sack(const struct layer3 *l)
+{
+	return l->th && l->t.protocol == IPPROTO_TCP && l->tcp[12] >> 4 > 8 && !(l->tcp[13] & TCP_FLAG_SYN);
+}
+
+/*
+ * The TCP part of a DROP record; all zero, and tcp_flags with it, if there is no whole TCP header. @bare: of a record of
+ * REC_DROP_BARE_SIZE.
+ */
+static __always_inline void segment_read(struct rec_drop *d, const struct layer3 *l, bool tcp, bool bare)
 {
 	const __u8 *h = l->tcp;
 	__u8 opt[40];
@@ -209,8 +220,10 @@ static __always_inline void segment_read(struct rec_drop *d, const struct layer3
 	d->seq = d->end_seq = d->ack = 0;
 	d->tsval = d->tsecr = 0;
 	d->tcp_flags = 0;
-	d->sacks = 0;
-	__builtin_memset(d->sack, 0, sizeof(d->sack));
+	if (!bare) {
+		d->sacks = 0;
+		__builtin_memset(d->sack, 0, sizeof(d->sack));
+	}
 	if (!tcp || !l->th || l->th + 20 > l->tail)
 		return;
 	doff = (h[12] >> 4) * 4;
@@ -229,7 +242,7 @@ static __always_inline void segment_read(struct rec_drop *d, const struct layer3
 	__builtin_memset(opt, 0, sizeof(opt));
 	/* verifier: it does not see above that a header of 60 bytes has 40 of options. */
 	if (!bpf_probe_read_kernel(opt, len < sizeof(opt) ? len : sizeof(opt), l->head + l->th + 20))
-		options_read(d, opt, len);
+		options_read(d, opt, len, bare);
 }
 
 /* ---- connection tracking ---- */

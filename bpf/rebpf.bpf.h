@@ -106,13 +106,6 @@ struct map_connecting {
 	__type(value, struct connecting);
 };
 
-struct map_drop_counts {
-	__uint(type, BPF_MAP_TYPE_PERCPU_HASH);
-	__uint(max_entries, REBPF_MAX_PLACES);
-	__type(key, struct drop_place);
-	__type(value, struct drop_count);
-};
-
 struct map_lost {
 	__uint(type, BPF_MAP_TYPE_PERCPU_HASH);
 	__uint(max_entries, REBPF_MAX_LOST);
@@ -122,7 +115,6 @@ struct map_lost {
 
 extern struct ring_control ring_control SEC(".maps");
 extern struct ring_drops ring_drops SEC(".maps");
-extern struct map_drop_counts drop_counts SEC(".maps");
 extern struct map_lost lost SEC(".maps");
 extern struct map_slots slots SEC(".maps");
 extern struct map_owners owners SEC(".maps");
@@ -146,23 +138,6 @@ static __always_inline void emit_lost(enum record_ring ring, __u32 bucket)
 	__sync_fetch_and_add(&cpu_counts()->lost[ring], 1);
 }
 
-/* A packet was dropped at this place. The entry is made first and added to afterwards: another CPU may make it meanwhile. */
-static __always_inline void count_drop(const struct drop_place *key, __u32 len)
-{
-	struct drop_count *c = bpf_map_lookup_elem(&drop_counts, key), none = {};
-
-	if (!c) {
-		bpf_map_update_elem(&drop_counts, key, &none, BPF_NOEXIST);
-		c = bpf_map_lookup_elem(&drop_counts, key);
-	}
-	if (!c)
-		return;
-	__sync_fetch_and_add(&c->packets, 1);
-	/* verifier: an addition of a constant 0 would become an atomic OR, which 5.8-5.11 do not know. */
-	if (len)
-		__sync_fetch_and_add(&c->bytes, len);
-}
-
 /*
  * An event was lost: so that counts by sort stay exact. The entry is made first and added to afterwards: another CPU may
  * make it meanwhile.
@@ -178,7 +153,7 @@ static __always_inline void count_lost(const struct lost_key *key, __u32 segs)
 	if (!c)
 		return;
 	__sync_fetch_and_add(&c->events, 1);
-	/* verifier: as above. */
+	/* verifier: an addition of a constant 0 would become an atomic OR, which 5.8-5.11 do not know. */
 	if (segs)
 		__sync_fetch_and_add(&c->segs, segs);
 }
@@ -187,10 +162,11 @@ static __always_inline void count_lost(const struct lost_key *key, __u32 segs)
 static __always_inline void *emit_try(void *map, enum record_ring ring, __u8 kind, __u16 size)
 {
 	struct cpu_counts *cc = cpu_counts();
-	struct rec_header *h = bpf_ringbuf_reserve(map, size, 0);
+	struct rec_header *h;
 
-	/* Also emit_submit's barrier: it has to lie between reserving and reading shared.asleep. */
+	/* Before it is reserved: an atomic addition waits until the stores before it are done, and a ring's memory is cold. */
 	__sync_fetch_and_add(&cc->produced[kind], 1);
+	h = bpf_ringbuf_reserve(map, size, 0);
 	if (!h)
 		return NULL;
 	h->ts_ns = bpf_ktime_get_ns();
@@ -226,22 +202,28 @@ static __always_inline void *emit_control(__u8 kind, __u16 size, __u64 sk)
 #define EMIT_CONTROL(type, kind, sk) \
 	((struct type *)emit_control(kind, sizeof(struct type), sk))
 
+/* Wakes the consumer: by nothing, for what there is to read has been submitted. */
+static __noinline int emit_wake(void)
+{
+	void *nothing = bpf_ringbuf_reserve(&ring_control, 8, 0);
+
+	*(volatile __u32 *)&shared.asleep = 0;
+	__sync_fetch_and_add(&cpu_counts()->wakeups, 1);
+	if (nothing)
+		bpf_ringbuf_discard(nothing, BPF_RB_FORCE_WAKEUP);
+	return 0;
+}
+
 /*
- * Submits a record and wakes the consumer only if it sleeps: a wake-up is an interrupt on this CPU. The
- * consumer sets the word and then looks at the ring again; here the addition in emit_try lies between
- * reserving and reading it. Where such an addition is no full barrier (arm64), the consumer's time-out is
- * what bounds the delay.
+ * Submits a record and wakes the consumer only if it sleeps: a wake-up is an interrupt on this CPU. The consumer sets the
+ * word and then looks at the rings again; here the exchange that bpf_ringbuf_submit() ends with (bpf_ringbuf_commit(),
+ * kernel/bpf/ringbuf.c), a full barrier, lies between the record and reading the word.
  */
 static __always_inline void emit_submit(void *rec)
 {
-	__u64 flags = BPF_RB_NO_WAKEUP;
-
-	if (*(volatile __u32 *)&shared.asleep) {
-		*(volatile __u32 *)&shared.asleep = 0;
-		flags = BPF_RB_FORCE_WAKEUP;
-		__sync_fetch_and_add(&cpu_counts()->wakeups, 1);
-	}
-	bpf_ringbuf_submit(rec, flags);
+	bpf_ringbuf_submit(rec, BPF_RB_NO_WAKEUP);
+	if (*(volatile __u32 *)&shared.asleep)
+		emit_wake();
 }
 
 /* ---- sequence numbers ---- */

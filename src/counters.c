@@ -24,8 +24,7 @@ void counters_read(const struct shared *shared, unsigned int cpus, struct counte
 			out->produced[k] += cc->produced[k];
 		for (int r = 0; r < RING_COUNT; r++)
 			out->lost[r] += cc->lost[r];
-		out->drops += cc->drops;
-		out->drops_tcp += cc->drops_tcp;
+		out->drops_tcp += cc->produced[REC_DROP] + cc->drops_unrecorded - cc->drops_foreign;
 		out->slot_failed += cc->slot_failed;
 		out->wakeups += cc->wakeups;
 	}

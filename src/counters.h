@@ -11,7 +11,7 @@ struct counters {
 	uint64_t produced[REC_KIND_COUNT]; /* records wanted, by kind */
 	uint64_t produced_all;
 	uint64_t lost[RING_COUNT];
-	uint64_t drops, drops_tcp; /* packets freed as drops, whether recorded or not */
+	uint64_t drops_tcp; /* TCP packets freed as drops, whether recorded or not */
 	uint64_t slot_failed;
 	uint64_t wakeups; /* of user space, by a record */
 };

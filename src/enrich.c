@@ -239,6 +239,8 @@ static void feed_drop(struct enrich *e, const void *data, size_t size)
 	struct rec_drop d;
 
 	memcpy(&d, data, size);
+	if (size < REC_DROP_SHORT_SIZE)
+		memset((char *)&d + size, 0, REC_DROP_SHORT_SIZE - size);
 	if (size == sizeof(d))
 		memcpy(stack, d.stack, sizeof(stack));
 	if (size == sizeof(d))
@@ -278,8 +280,7 @@ void enrich_record(struct enrich *e, const void *data, size_t size)
 		feed_rtx_drop(e, data);
 		return;
 	}
-	if (size >= sizeof(*h) && h->kind == REC_DROP &&
-	    (size == sizeof(struct rec_drop) || size == REC_DROP_SHORT_SIZE)) {
+	if (size >= REC_DROP_BARE_SIZE && size <= sizeof(struct rec_drop) && h->kind == REC_DROP) {
 		feed_drop(e, data, size);
 		return;
 	}

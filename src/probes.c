@@ -41,6 +41,7 @@ static void configure(struct config *cfg, const struct plan *plan, const struct 
 	cfg->drop_has_reason = has_role(plan, ROLE_DROP, "tracepoint-sk") || has_role(plan, ROLE_DROP, "tracepoint-reason");
 	cfg->drop_has_rx_sk = has_role(plan, ROLE_DROP, "tracepoint-sk");
 	cfg->drop_stack = o->stack;
+	cfg->drop_count_only = o->format == OUTPUT_COUNT_ONLY;
 	cfg->all_protocols = o->all_protocols;
 	cfg->nat_possible = config->nat_possible;
 	memcpy(cfg->wrapper, config->wrapper, sizeof(cfg->wrapper));

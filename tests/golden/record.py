@@ -34,7 +34,7 @@ NETWORKS = [ipaddress.ip_network(text)
 with open(os.path.join("bpf", "event_kinds.h"), encoding="utf-8") as source:
     KINDS = ["NONE", *re.findall(r"X\((\w+), rec_\w+, \w+\)", source.read())]
 # Each struct rec_owner of a record; the last of two is the task that ran when it happened.
-OWNERS_AT = {"RTX_ENTRY": (104, 128), "CONNECT": (104, 128), "DROP": (152, 176), "SPURIOUS": (104,), "OWNER": (40,), "SOCKET": (56,)}
+OWNERS_AT = {"RTX_ENTRY": (104, 128), "CONNECT": (104, 128), "DROP": (192, 120), "SPURIOUS": (104,), "OWNER": (40,), "SOCKET": (56,)}
 RELEASE_AT = 24 + 24  # rec_host.release
 # Each address of a record, and the byte that says its version: 0 for none.
 ADDRESSES_AT = {"RTX_ENTRY": ((24, 60), (40, 60)), "SPURIOUS": ((24, 60), (40, 60)), "CONNECT": ((24, 60), (40, 60)),
@@ -105,7 +105,7 @@ def make_anonymous(path):
             if comm == b"python3":
                 struct.pack_into("I", data, at + owner, os.getpid())
             elif comm and not comm.startswith((b"swapper/", b"ksoftirqd/")):
-                assert owner in (128, 176), "%s: a socket of %r" % (path, comm)
+                assert owner in (128, 120), "%s: a socket of %r" % (path, comm)
                 struct.pack_into("II16s", data, at + owner, 0, 0, b"swapper/0")
         if kind == "HOST":
             release = bytes(data[at + RELEASE_AT:at + RELEASE_AT + 64]).split(b"\0")[0].split(b"-")[0].split(b"+")[0]
