@@ -42,6 +42,21 @@ static __always_inline void tc_in_slot(struct inflight *slot, __u64 sk, struct s
 }
 
 /*
+ * Is this surely no retransmission? One read, for every packet comes by here. @false: look closer (options or extension
+ * headers before the TCP header, a tunnel's outer header).
+ */
+static __always_inline bool tc_is_new(struct __sk_buff *ctx, __u32 snd_nxt)
+{
+	__u8 h[48] __attribute__((aligned(8)));
+
+	if (ctx->protocol == bpf_htons(ETH_P_IP))
+		return !bpf_skb_load_bytes_relative(ctx, 0, h, 28, BPF_HDR_START_NET) && h[0] == 0x45 && h[9] == IPPROTO_TCP &&
+		       !seq_before(bpf_ntohl(*(__u32 *)(h + 24)), snd_nxt);
+	return !bpf_skb_load_bytes_relative(ctx, 0, h, 48, BPF_HDR_START_NET) && h[0] >> 4 == 6 && h[6] == IPPROTO_TCP &&
+	       !seq_before(bpf_ntohl(*(__u32 *)(h + 44)), snd_nxt);
+}
+
+/*
  * No entry hook: a segment that starts before snd_nxt is a retransmission, for new data goes out at snd_nxt,
  * which advances only after the transmission (tcp_event_new_data_sent, tcp_connect). A SYN-ACK does not count: a
  * fast-open child sends its first with snd_nxt already past it.
@@ -58,8 +73,7 @@ static __always_inline bool tc_recognise(struct __sk_buff *ctx, struct inflight 
 	if (!sk || ctx->ingress_ifindex)
 		return false;
 	tp = bpf_tcp_sock(sk);
-	/* The first look is cheap and may be at a tunnel's outer header; packet_read makes sure. */
-	if (!tp || !seq_before(packet_peek_seq(skb), tp->snd_nxt))
+	if (!tp || tc_is_new(ctx, tp->snd_nxt))
 		return false;
 	if (!packet_read(&pkt, skb) || pkt.seq == pkt.end_seq || !seq_before(pkt.seq, tp->snd_nxt))
 		return false;

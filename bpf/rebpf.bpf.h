@@ -484,16 +484,6 @@ static __always_inline bool packet_read(struct packet *p, struct sk_buff *skb)
 	return true;
 }
 
-/* The sequence number, if there is a TCP header where the stack says; any number else. */
-static __always_inline __u32 packet_peek_seq(struct sk_buff *skb)
-{
-	unsigned char *head = BPF_CORE_READ(skb, head);
-	__u32 seq = 0;
-
-	bpf_probe_read_kernel(&seq, sizeof(seq), head + BPF_CORE_READ(skb, transport_header) + 4);
-	return bpf_ntohl(seq);
-}
-
 /* Where a copy is seen, and which. */
 static __always_inline void copy_read(struct rec_copy *c, __u64 sk, __u64 p, struct sk_buff *skb,
 				      const struct packet *pkt)
