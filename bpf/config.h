@@ -56,7 +56,7 @@ struct config {
 	__u8 drop_has_rx_sk;  /* kfree_skb has its rx_sk argument (6.11) */
 	__u8 drop_stack;      /* take a stack of every drop */
 	__u8 all_protocols;   /* records of drops of other protocols than TCP, too */
-	__u8 nat_possible;    /* a packet may carry translated addresses: without connection tracking any may be wanted */
+	__u8 nat_possible;    /* the kernel can translate addresses; whether it does, shared.translates */
 	__u8 note_retransmitters; /* something looks for needless retransmissions (spurious.bpf.c) */
 	__u8 connects;        /* active opens are followed */
 	__u8 connect_returns; /* a hook sees what connect() returns */
@@ -107,6 +107,7 @@ struct lost_count {
 /*
  * @in_flight: open slots; the gate of the packet path while no retransmission is under way.
  * @asleep:    the consumer sleeps: the next record must wake it.
+ * @translates: a packet may carry translated addresses: without connection tracking any may be wanted.
  * @heartbeat_ns: CLOCK_MONOTONIC when user space was last alive.
  * @retransmitted_ns: CLOCK_MONOTONIC of the latest retransmission, if they are noted.
  */
@@ -114,7 +115,7 @@ struct shared {
 	__s64 in_flight;
 	__u64 pad0[7];
 	__u32 asleep;
-	__u32 pad1;
+	__u32 translates;
 	__u64 heartbeat_ns;
 	__u64 retransmitted_ns;
 	__u64 pad2[5];

@@ -279,12 +279,17 @@ static __always_inline void count_lost_drop(const struct dropped *x)
 	count_lost(&key, 0);
 }
 
+static __always_inline bool is_nat_possible(void)
+{
+	return cfg.nat_possible && shared.translates;
+}
+
 /* A lost record may have been of any flow whose addresses it could not tell, or of one with other addresses elsewhere. */
 static __always_inline void drop_lost(const struct layer3 *l3, const struct translated *nat, bool tcp)
 {
 	if (!tcp)
 		emit_lost(RING_DROPS, REBPF_BUCKET_NONE);
-	else if (!l3->t.ip_version || nat->t[0].ip_version || (cfg.nat_possible && !nat->tracked))
+	else if (!l3->t.ip_version || nat->t[0].ip_version || (is_nat_possible() && !nat->tracked))
 		emit_lost(RING_DROPS, REBPF_BUCKET_ANY);
 	else
 		emit_lost(RING_DROPS, tuple_bucket(&l3->t));
@@ -304,7 +309,7 @@ static __always_inline enum drop_wanted drop_wanted(const struct layer3 *l3, con
 	if (nat->t[0].ip_version && (tuple_wanted(&nat->t[0]) || tuple_wanted(&nat->t[1])))
 		return DROP_EVIDENCE;
 	/* Another namespace may have translated it. */
-	return cfg.nat_possible && !nat->tracked ? DROP_EVIDENCE : DROP_UNWANTED;
+	return is_nat_possible() && !nat->tracked ? DROP_EVIDENCE : DROP_UNWANTED;
 }
 
 static __noinline int drop_record(__u64 *ctx, struct dropped *x)

@@ -488,6 +488,7 @@ struct rec_addr {
 /* rec_survey.bits */
 #define SURVEY_FULL 0x1       /* looked at links, addresses and programs, not only at counters and queues */
 #define SURVEY_INCOMPLETE 0x2 /* there are namespaces that could not be looked into */
+#define SURVEY_NAT 0x8        /* asked for: addresses are, or for all that can be told may be, translated somewhere */
 #define SURVEY_QUEUED 0x4     /* a queueing discipline, a CPU's backlog, an unresolved neighbour or NFQUEUE held packets */
 
 /*

@@ -66,7 +66,9 @@ struct live {
 	uint64_t armed_ns, rate_at_ns, rate_produced, rate_drops, skipped_runs;
 	uint64_t consumed; /* records of the rings */
 	bool hinted;
-	bool traffic; /* the stream says what TCP sends */
+	bool traffic;  /* the stream says what TCP sends */
+	bool narrow;   /* the kernel has been told of addresses, ports or a family */
+	bool programs; /* others' programs on devices were seen */
 };
 
 /* ---- records that user space makes ---- */
@@ -125,10 +127,34 @@ static void feed_losses(struct live *l, const struct counters *counters, uint64_
 
 /* ---- surveys ---- */
 
+/*
+ * Where no address is translated, the kernel records only what the user's addresses are on. Who begins to translate ends
+ * that; what was dropped meanwhile under other addresses may be missing.
+ */
+static void note_translation(struct live *l, const struct rec_header *h)
+{
+	const struct rec_survey *survey = (const void *)h;
+	bool translates;
+
+	/* A program may do it, too. */
+	if (h->kind == REC_LINK && ((const struct rec_link *)(const void *)h)->bits & (LINK_XDP | LINK_TC_CONSUMES))
+		l->programs = true;
+	if (h->kind != REC_SURVEY || !l->narrow)
+		return;
+	translates = l->programs || survey->bits & SURVEY_NAT;
+	if (translates != (bool)l->shared->translates)
+		log_debug("drops outside the filter are%s recorded for causes: addresses %s be translated on this host",
+			  translates ? "" : " not", translates ? "may" : "cannot");
+	if (translates && !l->shared->translates)
+		FEED(l, REC_LOSS, rec_loss, .since_ns = l->drained_ns, .ring = RING_DROPS, .bucket = REBPF_BUCKET_ANY);
+	l->shared->translates = translates;
+}
+
 static void on_survey_record(void *ctx, const void *record, size_t size)
 {
 	struct live *l = ctx;
 
+	note_translation(l, record);
 	pipeline_feed(l->pipeline, record, size);
 }
 
@@ -463,6 +489,9 @@ static void open_survey(struct live *l)
 		l->survey = NULL;
 	else if (probes_tc_fd(l->probes) >= 0)
 		survey_set_own_program(l->survey, probes_tc_id(l->probes));
+	l->narrow = l->survey && (l->options->addr_count || l->options->port_count || l->options->ip_version);
+	if (l->narrow)
+		survey_want_nat(l->survey);
 	/* A recording may be summed up later. */
 	l->traffic = l->survey && (l->options->summary || l->options->write_path);
 	if (l->traffic)
@@ -485,6 +514,7 @@ static int start(struct live *l, const struct reasons *reasons)
 	if (err)
 		return err;
 	l->shared->heartbeat_ns = clock_mono_ns();
+	l->shared->translates = true; /* until a survey has said otherwise */
 	l->lost_events = lost_new(probes_lost_fd(l->probes), l->cpus);
 	if (!l->lost_events)
 		return log_error(-ENOMEM, "out of memory");

@@ -8,9 +8,6 @@
 #include <linux/if.h>
 #include <linux/if_addr.h>
 #include <linux/if_link.h>
-#include <linux/netfilter.h>
-#include <linux/netfilter/nfnetlink.h>
-#include <linux/netfilter/nfnetlink_hook.h>
 #include <linux/neighbour.h>
 #include <linux/netlink.h>
 #include <linux/pkt_cls.h>
@@ -25,9 +22,6 @@
 #include <unistd.h>
 
 #define ANSWER_SECONDS 1
-
-/* What one message means to the caller. Non-zero ends. */
-typedef int message_fn(const struct nlmsghdr *msg, void *ctx);
 
 static int netlink_open(int protocol, uint32_t groups, int flags)
 {
@@ -93,7 +87,7 @@ static bool message_attrs(const struct nlmsghdr *m, uint16_t type, size_t size, 
 /* ---- dumps ---- */
 
 /* True: this message ends the dump, with *err. */
-static bool dump_message(const struct nlmsghdr *m, message_fn *fn, void *ctx, int *err)
+static bool dump_message(const struct nlmsghdr *m, netlink_message_fn *fn, void *ctx, int *err)
 {
 	*err = 0;
 	if (m->nlmsg_type != NLMSG_DONE && m->nlmsg_type != NLMSG_ERROR) {
@@ -107,7 +101,7 @@ static bool dump_message(const struct nlmsghdr *m, message_fn *fn, void *ctx, in
 }
 
 /* Receives until the dump is done. */
-static int dump_receive(int fd, uint32_t seq, message_fn *fn, void *ctx)
+static int dump_receive(int fd, uint32_t seq, netlink_message_fn *fn, void *ctx)
 {
 	char buf[32768] __attribute__((aligned(NLMSG_ALIGNTO)));
 	bool interrupted = false;
@@ -132,8 +126,7 @@ static int dump_receive(int fd, uint32_t seq, message_fn *fn, void *ctx)
 	}
 }
 
-/* @request begins with its nlmsghdr. */
-static int dump_on(int fd, void *request, message_fn *fn, void *ctx)
+int netlink_dump(int fd, void *request, netlink_message_fn *fn, void *ctx)
 {
 	static uint32_t last_seq;
 	struct nlmsghdr *h = request;
@@ -145,13 +138,13 @@ static int dump_on(int fd, void *request, message_fn *fn, void *ctx)
 	return dump_receive(fd, h->nlmsg_seq, fn, ctx);
 }
 
-static int dump(void *request, message_fn *fn, void *ctx)
+static int dump(void *request, netlink_message_fn *fn, void *ctx)
 {
 	int fd = netlink_open(NETLINK_ROUTE, 0, 0), err;
 
 	if (fd < 0)
 		return fd;
-	err = dump_on(fd, request, fn, ctx);
+	err = netlink_dump(fd, request, fn, ctx);
 	close(fd);
 	return err;
 }
@@ -259,7 +252,7 @@ int netlink_for_each_link_info(int fd, netlink_link_info_fn *fn, void *ctx)
 	struct link_request request = LINK_REQUEST;
 	struct link_info_walk walk = { fn, ctx };
 
-	return dump_on(fd, &request, link_info_message, &walk);
+	return netlink_dump(fd, &request, link_info_message, &walk);
 }
 
 struct errors_walk {
@@ -291,7 +284,7 @@ int netlink_for_each_link_errors(int fd, netlink_errors_fn *fn, void *ctx)
 	};
 	struct errors_walk walk = { fn, ctx };
 
-	return dump_on(fd, &request, errors_message, &walk);
+	return netlink_dump(fd, &request, errors_message, &walk);
 }
 
 /* ---- addresses ---- */
@@ -330,7 +323,7 @@ int netlink_for_each_address(int fd, netlink_address_fn *fn, void *ctx)
 	};
 	struct address_walk walk = { fn, ctx };
 
-	return dump_on(fd, &request, address_message, &walk);
+	return netlink_dump(fd, &request, address_message, &walk);
 }
 
 /* ---- neighbours ---- */
@@ -356,7 +349,7 @@ int netlink_has_unresolved(int fd, bool *unresolved)
 	};
 
 	*unresolved = false;
-	return dump_on(fd, &request, neighbour_message, unresolved);
+	return netlink_dump(fd, &request, neighbour_message, unresolved);
 }
 
 /* ---- queueing disciplines ---- */
@@ -399,7 +392,7 @@ int netlink_for_each_qdisc(int fd, netlink_qdisc_fn *fn, void *ctx)
 	};
 	struct qdisc_walk walk = { fn, ctx };
 
-	return dump_on(fd, &request, qdisc_message, &walk);
+	return netlink_dump(fd, &request, qdisc_message, &walk);
 }
 
 /* ---- TC filters ---- */
@@ -607,40 +600,7 @@ int netlink_filters_consume(int fd, int ifindex, uint32_t parent, bool *consumes
 {
 	struct filter_request request = filter_request(ifindex, parent);
 
-	return dump_on(fd, &request, judge_message, consumes);
-}
-
-/* ---- netfilter hooks ---- */
-
-static int hook_message(const struct nlmsghdr *m, void *ctx)
-{
-	*(bool *)ctx |= m->nlmsg_type == (NFNL_SUBSYS_HOOK << 8 | NFNL_MSG_HOOK_GET);
-	return 0;
-}
-
-int netlink_has_hook(int fd, const char *ifname, uint32_t hook, bool *there)
-{
-	struct {
-		struct nlmsghdr h;
-		struct nfgenmsg gen;
-		struct rtattr hook_attr;
-		uint32_t hook;
-		struct rtattr name_attr;
-		char name[IFNAMSIZ];
-	} request = {
-		.h = { .nlmsg_type = NFNL_SUBSYS_HOOK << 8 | NFNL_MSG_HOOK_GET },
-		.gen = { .nfgen_family = NFPROTO_NETDEV, .version = NFNETLINK_V0 },
-		.hook_attr = { RTA_LENGTH(sizeof(uint32_t)), NFNLA_HOOK_HOOKNUM },
-		.hook = htonl(hook),
-		.name_attr = { .rta_type = NFNLA_HOOK_DEV },
-	};
-	size_t len = strnlen(ifname, sizeof(request.name) - 1);
-
-	memcpy(request.name, ifname, len);
-	request.name_attr.rta_len = (unsigned short)RTA_LENGTH(len + 1);
-	request.h.nlmsg_len = (uint32_t)(offsetof(__typeof__(request), name) + RTA_ALIGN(len + 1));
-	*there = false;
-	return dump_on(fd, &request, hook_message, there);
+	return netlink_dump(fd, &request, judge_message, consumes);
 }
 
 int netlink_open_netfilter(void)

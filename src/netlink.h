@@ -98,4 +98,17 @@ bool netlink_filter_message_consumes(const void *message, size_t len);
  */
 int netlink_has_hook(int fd, const char *ifname, uint32_t hook, bool *there);
 
+/*
+ * Has nf_tables a chain that translates addresses? Into *there; none where the kernel has no nf_tables. Asking may make it
+ * load the module. @fd and other errors as above.
+ */
+int netlink_has_nat_chain(int fd, bool *there);
+
+/* What one message means to the caller. Non-zero ends. */
+struct nlmsghdr;
+typedef int netlink_message_fn(const struct nlmsghdr *msg, void *ctx);
+
+/* Asks for all there is of something. @request begins with its nlmsghdr, whose length and type are set. Errors as above. */
+int netlink_dump(int fd, void *request, netlink_message_fn *fn, void *ctx);
+
 #endif

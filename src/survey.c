@@ -225,6 +225,8 @@ static void end(struct survey *s, uint64_t begin_ns)
 	rec.softnet = look_at_cpus(s);
 	if (s->hidden || s->excess)
 		s->look.bits |= SURVEY_INCOMPLETE;
+	if (s->look.ask_nat && s->look.bits & SURVEY_INCOMPLETE)
+		s->look.bits |= SURVEY_NAT;
 	rec.namespaces = s->looked_into;
 	rec.bits = s->look.bits;
 	s->traffic = false;
@@ -282,6 +284,11 @@ void survey_light(struct survey *s, uint64_t now_ns)
 void survey_want_traffic(struct survey *s)
 {
 	s->traffic = true;
+}
+
+void survey_want_nat(struct survey *s)
+{
+	s->look.ask_nat = true;
 }
 
 void survey_set_own_program(struct survey *s, uint32_t prog_id)

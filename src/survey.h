@@ -54,6 +54,9 @@ void survey_light(struct survey *s, uint64_t now_ns);
  */
 void survey_want_traffic(struct survey *s);
 
+/* From now on every look says whether addresses are translated anywhere (SURVEY_NAT). */
+void survey_want_nat(struct survey *s);
+
 /* Has this device of the namespace been told of? @ifindex 0: the namespace. */
 bool survey_knows(const struct survey *s, uint32_t netns, uint32_t ifindex);
 

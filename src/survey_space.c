@@ -569,6 +569,34 @@ static int look_light(struct look *l, struct space *n, int fd)
 	return err ? err : ask_twice(ask_neighbours, l, fd);
 }
 
+/* Has iptables (not iptables-nft) a table that translates? A file that is there and cannot be read may say so. */
+static bool has_nat_table(const char *path)
+{
+	char *text;
+	bool there;
+	int err = read_file(path, &text, NULL);
+
+	if (err)
+		return err != -ENOENT;
+	there = !strncmp(text, "nat\n", 4) || strstr(text, "\nnat\n");
+	free(text);
+	return there;
+}
+
+static bool translates(void)
+{
+	int fd = netlink_open_netfilter();
+	bool there = false;
+	int err;
+
+	if (fd < 0)
+		return fd != -EPROTONOSUPPORT;
+	err = netlink_has_nat_chain(fd, &there);
+	close(fd);
+	return err || there || has_nat_table("/proc/self/net/ip_tables_names") ||
+	       has_nat_table("/proc/self/net/ip6_tables_names");
+}
+
 void space_look(struct look *l, struct space *n, bool full)
 {
 	int fd = netlink_open_route(), err = fd < 0 ? fd : 0;
@@ -583,6 +611,8 @@ void space_look(struct look *l, struct space *n, bool full)
 	n->looked = !err;
 	if (err)
 		l->bits |= SURVEY_INCOMPLETE;
+	if (l->ask_nat && !(l->bits & SURVEY_NAT) && translates())
+		l->bits |= SURVEY_NAT;
 	if (fd >= 0)
 		close(fd);
 	l->in = NULL;

@@ -38,9 +38,10 @@ struct look {
 	survey_record_fn *fn;
 	void *ctx;
 	uint32_t own_program;
-	uint32_t bits; /* SURVEY_QUEUED and SURVEY_INCOMPLETE are added */
+	uint32_t bits; /* SURVEY_QUEUED, SURVEY_NAT and SURVEY_INCOMPLETE are added */
 	bool buses;    /* this kernel names the bus devices of physical devices */
 	bool no_tcx, no_hooks;
+	bool ask_nat;
 	uint32_t judged_id; /* the last tcx program that was judged */
 	bool judged_rebpf;
 	bool changed; /* other devices than those of the last look are there */

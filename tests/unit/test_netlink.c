@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/* links: src/netlink.c */
+/* links: src/netlink.c src/netlink_hooks.c */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
