@@ -134,7 +134,7 @@ $(FLOOD): tests/bench/flood.c | $(DEPS_STAMP)
 	$(Q)mkdir -p $(@D)
 	$(Q)$(CC) $(ALL_CFLAGS) -Werror $< -o $@
 
-$(B)/tests/empty: tests/bench/empty.c | $(DEPS_STAMP)
+$(B)/tests/empty $(B)/tests/paradox: $(B)/tests/%: tests/bench/%.c | $(DEPS_STAMP)
 	$(call msg,CC,$@)
 	$(Q)mkdir -p $(@D)
 	$(Q)$(CC) $(ALL_CFLAGS) -Werror $< -o $@ -lbpf
