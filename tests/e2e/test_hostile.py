@@ -226,7 +226,7 @@ def test_names_of_devices(net, outputs, rebpf):
     index = net.a.inside(socket.if_nametoindex, "a0")
     rename(net, index, IFNAMES[0])
     chosen = rebpf("-i", os.fsdecode(IFNAMES[0]), ns=net.a)
-    metrics = rebpf("--listen", "2112", "--netns", net.a.name, ns=net.a, output="none", events=None)
+    rebpf("--listen", "2112", "--netns", net.a.name, ns=net.a, output="none", events=None)
     listener = net.listen(6001)
     net.b.drop("input", DATA)
     for name in IFNAMES:

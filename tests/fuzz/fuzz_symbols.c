@@ -6,8 +6,10 @@
 
 #include "fuzz.h"
 #include "symbols.h"
+#include "util.h"
 
 #define RANGES 8
+#define MAX_ASKED 32
 
 static size_t size_of_file;
 
@@ -38,16 +40,20 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	if (!symbols_count(s) || symbols_bytes(s) < symbols_count(s))
 		fuzz_fail("nothing was loaded", (const char *)data, size);
 	/* Addresses near those of the file, and anywhere. */
-	for (size_t i = 0; i + 18 < size && i < 4096; i++) {
+	for (size_t i = 0, lines = 0; i + 18 < size && lines < MAX_ASKED; i++) {
 		if (data[i] == '\n' || !i) {
-			uint64_t addr = strtoull((const char *)data + i, NULL, 16);
+			char digits[18] = "";
+			uint64_t addr;
 
+			memcpy(digits, data + i, sizeof(digits) - 1);
+			addr = strtoull(digits, NULL, 16);
 			ask(s, addr);
 			ask(s, addr + 1);
 			ask(s, addr - 1);
 			stack[0] = addr, stack[1] = addr + 1, stack[2] = addr + 2;
 			symbols_skip_wrappers(s, addr + 1, stack, 3);
-			symbols_reload_if_unknown(s, addr, i * 1000000000ULL);
+			/* Twice in a run, 10 s later. */
+			symbols_reload_if_unknown(s, addr, lines++ < MAX_ASKED / 2 ? 1 : 11 * NSEC_PER_SEC);
 		}
 	}
 	ask(s, UINT64_MAX);
