@@ -77,12 +77,13 @@ static bool has_word(const uint8_t *data, size_t size, const char *word)
 
 static void check_answer(const struct strbuf *out, const uint8_t *data, size_t size)
 {
-	static const char go_on[] = "HTTP/1.1 100 Continue\r\n\r\n";
+	static const char go_on[] = " 100 Continue\r\n\r\n";
 	const char *text = out->data, *body, *length;
+	size_t version = out->len ? strcspn(text, " ") : 0;
 
 	/* To "Expect: 100-continue"; the answer is still to come, if the body does. */
-	if (out->len && !strncmp(text, go_on, sizeof(go_on) - 1))
-		text += sizeof(go_on) - 1;
+	if (out->len && !strncmp(text + version, go_on, sizeof(go_on) - 1))
+		text += version + sizeof(go_on) - 1;
 	if (!out->len || !*text)
 		return;
 	body = strstr(text, "\r\n\r\n");
