@@ -27,7 +27,8 @@ SRC := $(wildcard src/*.c)
 OBJ := $(SRC:src/%.c=$(B)/%.o)
 UNIT_SRC := $(wildcard tests/unit/test_*.c)
 UNIT := $(UNIT_SRC:tests/unit/%.c=$(B)/unit/%)
-FUZZ := $(B)/fuzz/fuzz_replay_corpus
+FUZZ_SRC := $(wildcard tests/fuzz/fuzz_*.c)
+FUZZ := $(FUZZ_SRC:tests/fuzz/%.c=$(B)/fuzz/%_corpus)
 WIRE := $(B)/tests/wire
 FLOOD := $(B)/tests/flood
 
@@ -106,16 +107,17 @@ $(B)/unit/%: tests/unit/%.c $(SRC) $(wildcard src/*.h bpf/*.h tests/unit/*.h) | 
 	$(Q)mkdir -p $(@D)
 	$(Q)$(TEST_CC) -lcmocka
 
-# The fuzz target as a program that runs its corpus.
-$(FUZZ): tests/fuzz/fuzz_replay.c $(SRC) $(wildcard src/*.h bpf/*.h) | $(DEPS_STAMP)
+# The fuzz targets as programs that run their corpora. Their line "flags: ..." is for the linker.
+$(B)/fuzz/%_corpus: tests/fuzz/%.c $(wildcard tests/fuzz/*.h tests/unit/*.h) tests/fuzz/fuzz.c tests/fuzz/check.c tests/fuzz/few.c \
+		$(SRC) $(wildcard src/*.h bpf/*.h) | $(DEPS_STAMP)
 	$(call msg,FUZZ,$@)
 	$(Q)mkdir -p $(@D)
-	$(Q)$(TEST_CC)
+	$(Q)$(TEST_CC) $$(sed -n 's,.*flags: *\(.*[^ ]\) *\*/.*,\1,p' $<)
 
 unit: $(UNIT) $(FUZZ)
 	$(Q)tests/run.sh unit $(UNIT)
 
-fuzz: $(FUZZ)
+fuzz: | $(DEPS_STAMP)
 	$(Q)tests/fuzz/run.sh $(SECONDS)
 
 golden: all
@@ -169,7 +171,7 @@ help:
 	@echo 'make unit|golden|e2e|vm   one tier'
 	@echo 'make lab         loss at known places and the matrix of causes, longer; REBPF_LAB_FACTOR=5, REBPF_LAB_SEED=1'
 	@echo 'make compare     what each output costs under a flood of drops, a minute, root; ARGS="--quick"'
-	@echo 'make fuzz        libFuzzer on the replay; SECONDS=60'
+	@echo 'make fuzz        libFuzzer on all that reads bytes from outside; SECONDS=60 in all'
 	@echo 'make deps        install what is missing (Debian), or name the packages'
 	@echo 'make clean       remove build/'
 	@echo 'variables: V=1 shows commands, DEVELOPER=1 turns warnings into errors'

@@ -6,7 +6,7 @@ set -eu
 
 build_packages=(clang llvm gcc make pkg-config bpftool libbpf-dev libelf-dev zlib1g-dev libevent-dev)
 test_packages=("${build_packages[@]}" libcmocka-dev python3 python3-pytest iproute2 nftables iperf3 ethtool
-	libcap2-bin busybox-static qemu-system-x86 cpio xz-utils zstd kmod util-linux procps prometheus)
+	libcap2-bin busybox-static qemu-system-x86 cpio xz-utils zstd kmod util-linux procps prometheus valgrind)
 
 case ${1-} in
 build) packages=("${build_packages[@]}") ;;

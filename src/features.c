@@ -30,6 +30,14 @@ const char *feature_why_not(enum feature f)
 	return why[f];
 }
 
+/* "" where the file gives no such string: libbpf (1.1) does not look at the offsets of names before they are asked for. */
+static const char *name_at(const struct btf *btf, __u32 offset)
+{
+	const char *name = btf__name_by_offset(btf, offset);
+
+	return name ? name : "";
+}
+
 /* Arguments of a tracepoint, from its typedef "btf_trace_NAME"; -1: there is no such tracepoint. */
 static int tracepoint_args(const struct btf *btf, const char *name)
 {
@@ -62,7 +70,7 @@ static bool tracepoint_arg_is(const struct btf *btf, const char *name, int n, co
 	t = btf__type_by_id(btf, btf__type_by_id(btf, (__u32)id)->type);
 	t = btf__type_by_id(btf, t->type);
 	arg = btf__type_by_id(btf, btf_params(t)[n + 1].type);
-	return arg && !strcmp(btf__name_by_offset(btf, arg->name_off), type);
+	return arg && !strcmp(name_at(btf, arg->name_off), type);
 }
 
 /* Parameters of a kernel function that trampolines can attach to; -1: none of that name. */
@@ -74,7 +82,7 @@ static int function_params(const struct btf *btf, const char *name)
 	if (id < 0)
 		return -1;
 	proto = btf__type_by_id(btf, btf__type_by_id(btf, (__u32)id)->type);
-	return proto ? btf_vlen(proto) : -1;
+	return proto && btf_is_func_proto(proto) ? btf_vlen(proto) : -1;
 }
 
 static bool enumerator_exists(const struct btf *btf, const char *enum_name, const char *name)
@@ -84,7 +92,7 @@ static bool enumerator_exists(const struct btf *btf, const char *enum_name, cons
 	const struct btf_enum *e = t ? btf_enum(t) : NULL;
 
 	for (int i = 0; t && i < btf_vlen(t); i++)
-		if (!strcmp(btf__name_by_offset(btf, e[i].name_off), name))
+		if (!strcmp(name_at(btf, e[i].name_off), name))
 			return true;
 	return false;
 }
@@ -181,7 +189,7 @@ static int reasons_of_enum(const struct btf *btf, const char *enum_name, feature
 	const struct btf_type *t = id < 0 ? NULL : btf__type_by_id(btf, (__u32)id);
 
 	for (int i = 0; t && !err && i < btf_vlen(t); i++)
-		err = add(ctx, (__u32)btf_enum(t)[i].val, btf__name_by_offset(btf, btf_enum(t)[i].name_off));
+		err = add(ctx, (__u32)btf_enum(t)[i].val, name_at(btf, btf_enum(t)[i].name_off));
 	return err;
 }
 

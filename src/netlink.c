@@ -23,9 +23,15 @@
 
 #define ANSWER_SECONDS 1
 
+/*
+ * Connected to the kernel: whoever owns the namespace may send to any socket in it, and what such a process makes up would
+ * be taken for the kernel's answer, or keep us busy. The kernel refuses that for connected sockets
+ * (netlink_getsockbyportid() in net/netlink/af_netlink.c).
+ */
 static int netlink_open(int protocol, uint32_t groups, int flags)
 {
 	struct sockaddr_nl addr = { .nl_family = AF_NETLINK, .nl_groups = groups };
+	struct sockaddr_nl of_kernel = { .nl_family = AF_NETLINK };
 	struct timeval timeout = { .tv_sec = ANSWER_SECONDS };
 	int fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC | flags, protocol);
 	int err;
@@ -33,12 +39,26 @@ static int netlink_open(int protocol, uint32_t groups, int flags)
 	if (fd < 0)
 		return -errno;
 	if (bind(fd, (struct sockaddr *)&addr, sizeof(addr)) ||
+	    connect(fd, (struct sockaddr *)&of_kernel, sizeof(of_kernel)) ||
 	    setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &timeout, sizeof(timeout))) {
 		err = -errno;
 		close(fd);
 		return err;
 	}
 	return fd;
+}
+
+ssize_t netlink_receive(int fd, void *buf, size_t size, int flags)
+{
+	struct sockaddr_nl from = {};
+	socklen_t len;
+	ssize_t n;
+
+	do {
+		len = sizeof(from);
+		n = recvfrom(fd, buf, size, flags, (struct sockaddr *)&from, &len);
+	} while ((n < 0 && errno == EINTR) || (n >= 0 && from.nl_pid));
+	return n < 0 ? -errno : n;
 }
 
 /* ---- attributes: nothing in a message is believed to be as long as it should ---- */
@@ -109,14 +129,12 @@ static int dump_receive(int fd, uint32_t seq, netlink_message_fn *fn, void *ctx)
 	int err;
 
 	for (;;) {
-		n = recv(fd, buf, sizeof(buf), MSG_TRUNC);
-		if (n < 0 && errno == EINTR)
-			continue;
+		n = netlink_receive(fd, buf, sizeof(buf), MSG_TRUNC);
 		if (n < 0)
-			return -errno;
+			return (int)n;
 		if (n > (ssize_t)sizeof(buf))
 			return -EMSGSIZE;
-		for (struct nlmsghdr *m = (void *)buf; NLMSG_OK(m, (unsigned int)n); m = NLMSG_NEXT(m, n)) {
+		for (struct nlmsghdr *m = (void *)buf; n > 0 && NLMSG_OK(m, (unsigned int)n); m = NLMSG_NEXT(m, n)) {
 			if (m->nlmsg_seq != seq)
 				continue; /* of a dump before that was given up */
 			interrupted |= m->nlmsg_flags & NLM_F_DUMP_INTR;
@@ -613,6 +631,11 @@ int netlink_open_route(void)
 	return netlink_open(NETLINK_ROUTE, 0, 0);
 }
 
+int netlink_open_diag(void)
+{
+	return netlink_open(NETLINK_SOCK_DIAG, 0, 0);
+}
+
 /* ---- news of interfaces ---- */
 
 int netlink_open_monitor(void)
@@ -628,10 +651,10 @@ void netlink_read_monitor(int fd, netlink_link_fn *fn, void *ctx, bool *overrun)
 
 	*overrun = false;
 	for (;;) {
-		n = recv(fd, buf, sizeof(buf), 0);
-		if (n < 0 && errno == ENOBUFS)
+		n = netlink_receive(fd, buf, sizeof(buf), 0);
+		if (n == -ENOBUFS)
 			*overrun = true;
-		else if (n < 0 && errno != EINTR)
+		else if (n < 0)
 			return;
 		for (struct nlmsghdr *m = (void *)buf; n > 0 && NLMSG_OK(m, (unsigned int)n); m = NLMSG_NEXT(m, n))
 			link_message(m, &walk);

@@ -10,6 +10,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 /* Non-zero ends the enumeration and becomes its result. */
 typedef int netlink_link_fn(void *ctx, int ifindex, const char *name);
@@ -39,6 +40,14 @@ void netlink_read_monitor(int fd, netlink_link_fn *fn, void *ctx, bool *overrun)
 int netlink_open_route(void);
 /* The same for netlink_has_hook(). -EPROTONOSUPPORT: a kernel without nfnetlink. */
 int netlink_open_netfilter(void);
+/* The same for questions of the caller's own (sockdiag.c). */
+int netlink_open_diag(void);
+
+/*
+ * One datagram of the kernel's from any of these sockets, as recvfrom() with @flags: its length, or a negative errno. What
+ * another process sent, which only a multicast can do, is passed over.
+ */
+ssize_t netlink_receive(int fd, void *buf, size_t size, int flags);
 
 /*
  * @errors: packets that were lost without kfree_skb, for all we know: rx_missed + rx_fifo + tx_errors + tx_dropped.

@@ -70,6 +70,8 @@ static int insert(struct reason_list *l, uint32_t number, const char *name)
 	size_t i = position(l, number), cap;
 	struct reason *p;
 
+	if (!name[0])
+		return 0;
 	if (i < l->count && l->list[i].number == number)
 		return 0;
 	if (l->count >= MAX_REASONS)

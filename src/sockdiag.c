@@ -14,17 +14,14 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
-#include <sys/time.h>
 #include <unistd.h>
 
-#include "log.h"
+#include "netlink.h"
 #include "netns.h"
 
 /* include/net/tcp_states.h; netinet/tcp.h has them, and the rest of it would clash. */
 #define STATE_SYN_RECV 3
 #define STATE_LISTEN 10
-
-#define ANSWER_SECONDS 1
 
 /* One end of a packet. */
 struct end {
@@ -39,27 +36,12 @@ struct asker {
 	uint8_t ip_version;
 };
 
-static int open_netlink(int protocol)
-{
-	struct timeval timeout = { .tv_sec = ANSWER_SECONDS };
-	int fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, protocol), err;
-
-	if (fd < 0)
-		return -errno;
-	if (setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &timeout, sizeof(timeout))) {
-		err = -errno;
-		close(fd);
-		return err;
-	}
-	return fd;
-}
-
 static int open_asker(struct asker *a)
 {
-	a->diag = open_netlink(NETLINK_SOCK_DIAG);
+	a->diag = netlink_open_diag();
 	if (a->diag < 0)
 		return a->diag;
-	a->route = open_netlink(NETLINK_ROUTE);
+	a->route = netlink_open_route();
 	if (a->route < 0) {
 		close(a->diag);
 		return a->route;
@@ -93,11 +75,9 @@ static int ask(int fd, struct nlmsghdr *request, struct nlmsghdr *answer, size_t
 
 	if (send(fd, request, request->nlmsg_len, 0) < 0)
 		return -errno;
-	do
-		n = recv(fd, answer, room, 0);
-	while (n < 0 && errno == EINTR);
+	n = netlink_receive(fd, answer, room, 0);
 	if (n < 0)
-		return -errno;
+		return (int)n;
 	if (!NLMSG_OK(answer, (unsigned int)n))
 		return -EBADMSG;
 	if (answer->nlmsg_type == NLMSG_ERROR && answer->nlmsg_len >= NLMSG_LENGTH(sizeof(err))) {

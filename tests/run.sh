@@ -39,15 +39,21 @@ run_unit() {
 	run_corpus
 }
 
-# The recordings through the sanitized replay: one test.
+# Every fuzz target over its corpus, without libFuzzer: one test each.
 run_corpus() {
-	echo "== fuzz corpus"
-	if build/fuzz/fuzz_replay_corpus tests/golden/*.rebpf > $logs/corpus.log 2>&1; then
-		passed=$((passed + 1))
-	else
-		failed=$((failed + 1))
-		tail -n 30 $logs/corpus.log
-	fi
+	local source target inputs
+	for source in tests/fuzz/fuzz_*.c; do
+		target=$(basename "$source" .c)
+		inputs=(tests/fuzz/corpus/"${target#fuzz_}")
+		[ "$target" != fuzz_replay ] || inputs+=(tests/golden/*.rebpf)
+		echo "== fuzz corpus: $target"
+		if "build/fuzz/${target}_corpus" "${inputs[@]}" > "$logs/$target.log" 2>&1; then
+			passed=$((passed + 1))
+		else
+			failed=$((failed + 1))
+			tail -n 30 "$logs/$target.log"
+		fi
+	done
 }
 
 run_pytest() { # NAME ARGS...

@@ -1,95 +1,151 @@
 // SPDX-License-Identifier: MIT
-/* links: src/replay.c src/pipeline.c src/decode.c src/correlate.c src/connects.c src/openset.c src/cause.c src/evidence.c src/hostnet.c src/places.c src/meaning.c src/meaning_table.c src/meaning_places.c src/drops.c src/attempt.c src/classify.c src/flows.c src/names.c src/reasons.c src/filter.c src/field.c src/event.c src/ev_retransmit.c src/ev_drop.c src/ev_connect.c src/ev_spurious.c src/ev_stats.c src/output.c src/sink.c src/sink_text.c src/sink_json.c src/sink_record.c src/sink_metrics.c src/metrics.c src/series.c src/util.c src/log.c src/summary.c src/summary_json.c src/topk.c src/quantile.c src/sink_summary.c */
+/* links: tests/fuzz/fuzz.c tests/fuzz/check.c tests/fuzz/few.c src/replay.c src/pipeline.c src/decode.c src/correlate.c src/connects.c src/openset.c src/cause.c src/evidence.c src/hostnet.c src/places.c src/meaning.c src/meaning_table.c src/meaning_places.c src/drops.c src/attempt.c src/classify.c src/flows.c src/names.c src/reasons.c src/filter.c src/field.c src/event.c src/ev_retransmit.c src/ev_drop.c src/ev_connect.c src/ev_spurious.c src/ev_stats.c src/output.c src/sink.c src/sink_text.c src/sink_json.c src/sink_record.c src/sink_metrics.c src/metrics.c src/series.c src/util.c src/log.c src/summary.c src/summary_json.c src/topk.c src/quantile.c src/sink_summary.c src/metrics_text.c src/netstat.c src/snmp.c src/netns.c */
+/* flags: -Wl,--wrap=correlate_new,--wrap=evidence_new */
 /*
- * Arbitrary bytes as a recording: through -r, the pipeline and every format, into nothing. A file may say what
- * no kernel says; whatever it says, nothing may be read or written out of place, and the program must come to
- * its end.
- *
- *	with libFuzzer:	tests/fuzz/run.sh [SECONDS]
- *	without:	a program that takes the files of its corpus as arguments, for the unit tier
+ * Arbitrary bytes as a recording: through -r, the pipeline, the filters and every format, which are checked. A file may say
+ * what no kernel says; whatever it says, nothing may be read or written out of place, and the program must come to its end.
  */
-#include <stdint.h>
-#include <stdio.h>
+#include <arpa/inet.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <unistd.h>
 
-#include "correlate.h"
+#include "decode.h"
+#include "fuzz.h"
 #include "log.h"
+#include "metrics_text.h"
 #include "pipeline.h"
 #include "replay.h"
 
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+#define OUT 1 /* sink of stdout */
 
 static struct options make_options(enum output_format format)
 {
 	return (struct options){
-		.events = 1u << EV_RETRANSMIT | 1u << EV_STATS,
+		.events = (1u << EV_KIND_COUNT) - 1,
+		.classes = (1u << DROP_CLASS_COUNT) - 1,
 		.format = format,
-		.color = format == OUTPUT_TEXT ? COLOR_ALWAYS : COLOR_NEVER,
 		.utc = true,
-		.verbose = 1,
+		.all_protocols = true,
 		.write_path = "/dev/null",
 	};
 }
 
-/* With all kinds, and summed up: the text of that would go to stderr. */
+static struct options make_text_options(void)
+{
+	struct options options = make_options(OUTPUT_TEXT);
+
+	options.color = COLOR_ALWAYS;
+	options.verbose = 1;
+	return options;
+}
+
 static struct options make_json_options(void)
 {
 	struct options options = make_options(OUTPUT_JSON);
 
-	options.events = (1u << EV_KIND_COUNT) - 1;
-	options.all_protocols = options.stack = options.summary = true;
-	options.classes = (1u << DROP_CLASS_COUNT) - 1;
+	options.stack = options.summary = true;
 	options.interval_ns = 100000000;
 	return options;
 }
 
-static void replay_into_nothing(const char *path, enum output_format format)
+/* Counted, and some of it printed: @bits say which filters there are. They ask for what the corpus has. */
+static struct options make_filter_options(uint32_t bits)
 {
-	struct options options = format == OUTPUT_JSON ? make_json_options() : make_options(format);
-	static FILE *nothing;
-	struct pipeline *p;
+	struct options o = make_options(OUTPUT_TEXT);
+	unsigned int n = 0;
 
-	if (!nothing)
-		nothing = fopen("/dev/null", "we");
-	if (!nothing || pipeline_open(&p, &options, fileno(nothing)))
+#define WANTED (bits >> n++ & 1)
+	o.color = COLOR_NEVER;
+	o.listen.port = 1;
+	o.metrics_max_series = 3;
+	o.metrics_ports = WANTED;
+	o.stack = WANTED;
+	o.ip_version = WANTED ? 4 : 0;
+	o.addr_count = WANTED;
+	o.addr[0] = (struct addr_rule){ .addr = { htonl(10u << 24) }, .mask = { htonl(255u << 24) }, .ip_version = 4, .list = RULE_ANY };
+	o.port_count = WANTED;
+	o.port[0] = (struct port_rule){ .low = 400, .high = 50000, .list = RULE_LOCAL };
+	o.comm_count = WANTED;
+	strcpy(o.comm[0], "python3");
+	o.pid_count = WANTED;
+	o.pid[0] = 1234;
+	o.ifname_count = WANTED;
+	strcpy(o.ifname[0], "a0");
+	o.netns_count = WANTED;
+	o.netns[0] = 4026531840u;
+	o.cgroup_count = WANTED;
+	o.cgroup[0] = 4567;
+	o.reason_count = WANTED;
+	strcpy(o.reason[0], "NETFILTER_DROP");
+	o.types = WANTED ? 1u << RTX_TYPE_RTO : 0;
+	o.causes = WANTED ? 1u << RTX_CAUSE_LOCAL : 0;
+	o.classes = WANTED ? 1u << DROP_CLASS_POLICY : o.classes;
+	o.all_protocols = WANTED;
+	o.min_latency_ns = WANTED;
+	o.count = WANTED ? 3 : 0;
+#undef WANTED
+	return o;
+}
+
+static void check_page(const struct pipeline *p)
+{
+	struct ev_stats stats;
+	struct metrics_page page = { .metrics = pipeline_metrics(p, &stats), .stats = &stats, .version = "fuzz", .kernel = "" };
+	struct strbuf text = {};
+
+	metrics_text(&text, &page);
+	check_metrics(text.data, text.len);
+	strbuf_free(&text);
+}
+
+static void replay(const char *path, const struct options *options)
+{
+	struct pipeline *p;
+	const char *text;
+	size_t len;
+
+	fuzz_stderr_begin();
+	if (pipeline_open(&p, options, fuzz_sink(OUT)))
 		abort();
 	replay_run(p, path);
 	pipeline_finish(p);
+	if (options->listen.port)
+		check_page(p);
 	pipeline_close(p);
+	fuzz_stderr_end();
+	text = fuzz_sunk(OUT, &len);
+	if (options->format == OUTPUT_JSON)
+		check_json(text, len);
+	else
+		check_text(text, len, options->color == COLOR_ALWAYS);
+}
+
+/* FNV-1a of the head: which filters, so that an input is always treated alike. */
+static uint32_t hash(const uint8_t *data, size_t size)
+{
+	uint32_t h = 0x811c9dc5;
+
+	for (size_t i = 0; i < size && i < 256; i++)
+		h = (h ^ data[i]) * 0x01000193;
+	return h ^ h >> 16;
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	static int fd = -1;
-	char path[32];
+	struct options text = make_text_options(), json = make_json_options();
+	struct options filtered = make_filter_options(hash(data, size) & hash(data, size / 2));
+	const char *path = fuzz_file(data, size);
 
-	if (fd < 0)
-		fd = memfd_create("recording", MFD_CLOEXEC);
-	if (fd < 0 || ftruncate(fd, 0) || pwrite(fd, data, size, 0) != (ssize_t)size)
-		abort();
-	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
-	log_set_level(LOG_WARNING);
-	replay_into_nothing(path, OUTPUT_TEXT);
-	replay_into_nothing(path, OUTPUT_JSON);
+	setenv("LC_ALL", "C", 1);
+	log_set_level(LOG_NOTICE);
+	replay(path, &text);
+	replay(path, &json);
+	replay(path, &filtered);
 	return 0;
 }
 
 #ifdef FUZZER
-
-/* With few places (ld --wrap): that saves most of the time of a run, and the fuzzer comes to their end. */
-struct correlate *__real_correlate_new(unsigned int max_open, unsigned int max_flows, correlate_event_fn *fn,
-				       void *ctx);
-struct correlate *__wrap_correlate_new(unsigned int max_open, unsigned int max_flows, correlate_event_fn *fn,
-				       void *ctx);
-struct correlate *__wrap_correlate_new(unsigned int max_open, unsigned int max_flows, correlate_event_fn *fn,
-				       void *ctx)
-{
-	(void)max_open, (void)max_flows;
-	return __real_correlate_new(8, 4, fn, ctx);
-}
 
 /* ---- mutations that keep records whole: what matters is their order, and which numbers agree ---- */
 
@@ -189,34 +245,6 @@ size_t LLVMFuzzerCustomMutator(uint8_t *data, size_t size, size_t max_size, unsi
 	default:
 		return change_record(&l, data, size, i);
 	}
-}
-
-#else
-
-static int run_file(const char *path)
-{
-	static uint8_t data[1 << 20];
-	FILE *f = fopen(path, "rbe");
-	size_t size;
-
-	if (!f) {
-		perror(path);
-		return 1;
-	}
-	size = fread(data, 1, sizeof(data), f);
-	fclose(f);
-	LLVMFuzzerTestOneInput(data, size);
-	return 0;
-}
-
-int main(int argc, char **argv)
-{
-	int err = argc < 2;
-
-	for (int i = 1; i < argc; i++)
-		err |= run_file(argv[i]);
-	printf("%d recordings replayed\n", argc - 1);
-	return err;
 }
 
 #endif

@@ -10,6 +10,7 @@ import json
 import os
 import random
 import re
+import shutil
 import struct
 import subprocess
 import time
@@ -788,3 +789,16 @@ def test_quiet_and_verbose():
 def test_report_has_a_heading():
     err = replay(recording("loss"))[2]
     assert err.splitlines()[0] == "Statistics" and "Drops seen" in err
+
+
+@pytest.mark.parametrize("name, args", [("local", ["-o", "json", "-S"]), ("stack", ["-v", "-S", "--stack", "-e", "all", "--class", "all"])])
+def test_valgrind(name, args):
+    """What the sanitizers of the unit tests do not see: values that nobody has set, and memory lost in the program as it is built."""
+    if not shutil.which("valgrind"):
+        pytest.skip("valgrind is not installed")
+    done = subprocess.run(["valgrind", "-q", "--error-exitcode=9", "--leak-check=full", "--show-leak-kinds=all",
+                           "--errors-for-leak-kinds=all", BINARY, "-r", recording(name), *args], stdin=subprocess.DEVNULL,
+                          stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=300, check=False)
+    assert done.returncode == 0, done.stderr.decode()
+    assert b"==" not in done.stderr and done.stdout
+    assert done.stdout.decode() == replay(recording(name), *args)[1]

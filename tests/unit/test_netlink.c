@@ -15,8 +15,11 @@
 #include <linux/tc_act/tc_csum.h>
 #include <linux/tc_act/tc_gact.h>
 #include <linux/tc_act/tc_skbedit.h>
+#include <sched.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "netlink.h"
@@ -322,6 +325,93 @@ static void test_dumps(void **state)
 	close(fd);
 }
 
+/* ---- who else speaks ---- */
+
+#define FORGED 7777 /* an interface that is not there */
+
+static int see_forged(void *ctx, int ifindex, const char *name)
+{
+	(void)name;
+	*(bool *)ctx |= ifindex == FORGED;
+	return 0;
+}
+
+/* What another process of the namespace sends, as root of it: 0, or errno. */
+static int forge(uint32_t portid, uint32_t groups)
+{
+	struct sockaddr_nl to = { .nl_family = AF_NETLINK, .nl_pid = portid, .nl_groups = groups };
+	struct {
+		struct nlmsghdr h;
+		struct ifinfomsg info;
+		struct rtattr name;
+		char text[8];
+	} forged = {
+		.h = { .nlmsg_len = sizeof(forged), .nlmsg_type = RTM_NEWLINK },
+		.info = { .ifi_index = FORGED },
+		.name = { RTA_LENGTH(7), IFLA_IFNAME },
+		.text = "forged",
+	};
+	int fd = socket(AF_NETLINK, SOCK_RAW, NETLINK_ROUTE), err;
+
+	err = sendto(fd, &forged, sizeof(forged), 0, (struct sockaddr *)&to, sizeof(to)) < 0 ? errno : 0;
+	close(fd);
+	return err;
+}
+
+static uint32_t port_of(int fd)
+{
+	struct sockaddr_nl addr = {};
+	socklen_t len = sizeof(addr);
+
+	assert_return_code(getsockname(fd, (struct sockaddr *)&addr, &len), errno);
+	return addr.nl_pid;
+}
+
+/* In a namespace of its own, where that harms nobody: the number of the check that failed. */
+static int check_forged(void)
+{
+	struct sockaddr_nl group = { .nl_family = AF_NETLINK, .nl_groups = RTMGRP_LINK };
+	int route, diag, monitor, anybody;
+	bool seen = false, overrun;
+	char heard[256];
+
+	if (unshare(CLONE_NEWNET))
+		return 77;
+	route = netlink_open_route();
+	diag = netlink_open_diag();
+	monitor = netlink_open_monitor();
+	anybody = socket(AF_NETLINK, SOCK_RAW | SOCK_NONBLOCK, NETLINK_ROUTE);
+	if (route < 0 || diag < 0 || monitor < 0 || bind(anybody, (struct sockaddr *)&group, sizeof(group)))
+		return 1;
+	/* To a socket that is not connected it goes. */
+	if (forge(port_of(anybody), 0) || recv(anybody, heard, sizeof(heard), 0) <= 0)
+		return 2;
+	if (forge(port_of(route), 0) != ECONNREFUSED || forge(port_of(monitor), 0) != ECONNREFUSED)
+		return 3;
+	if (netlink_for_each_link(see_forged, &seen) || seen)
+		return 4;
+	forge(0, RTMGRP_LINK);
+	if (recv(anybody, heard, sizeof(heard), 0) <= 0)
+		return 5;
+	netlink_read_monitor(monitor, see_forged, &seen, &overrun);
+	return seen ? 6 : 0;
+}
+
+static void test_forged(void **state)
+{
+	int status;
+	pid_t pid = fork();
+
+	(void)state;
+	if (!pid)
+		_exit(check_forged());
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_true(WIFEXITED(status));
+	if (WEXITSTATUS(status) == 77)
+		skip(); /* not root */
+	assert_int_equal(WEXITSTATUS(status), 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -334,6 +424,7 @@ int main(void)
 		cmocka_unit_test(test_ebpf),
 		cmocka_unit_test(test_not_a_filter),
 		cmocka_unit_test(test_dumps),
+		cmocka_unit_test(test_forged),
 	};
 
 	return cmocka_run_group_tests_name("netlink", tests, NULL, NULL);

@@ -163,6 +163,11 @@ static void test_first_name_stays(void **state)
 	assert_int_equal(reasons_add(r, 9, "SKB_DROP_REASON_ONE"), 0);
 	assert_int_equal(reasons_add(r, 9, "SKB_DROP_REASON_TWO"), 0);
 	assert_int_equal(reasons_add(r, 9, NULL), 0);
+	/* A name that is only the prefix, or empty, is none: its number would show as nothing. */
+	assert_int_equal(reasons_add(r, 10, "SKB_DROP_REASON_"), 0);
+	assert_int_equal(reasons_add(r, 0x30001, ""), 0);
+	assert_null(reasons_name(r, 10));
+	assert_null(reasons_name(r, 0x30001));
 	assert_int_equal(reasons_count(r), 1);
 	assert_string_equal(text(r, 9), "ONE");
 	reasons_free(r);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/* links: src/sockdiag.c src/netns.c src/log.c src/util.c */
+/* links: src/sockdiag.c src/netlink.c src/netlink_hooks.c src/netns.c src/log.c src/util.c */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
