@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What the running kernel and our privileges offer, asked once. Plain data: the plan is made from it alone.
+ * What the running kernel offers, asked once. Plain data: the plan is made from it alone.
  * (Not features.h: the C library has a header of that name.)
  */
 #ifndef REBPF_FEATURE_H
@@ -68,11 +68,5 @@ typedef int features_reason_fn(void *ctx, uint32_t number, const char *name);
  * Negative errno with its message if this kernel has no BTF.
  */
 int features_probe(struct features *f, const char *btf_path, features_reason_fn *add_reason, void *ctx);
-
-/* NULL if the process may do what rebpf needs, else the name of the first capability that it lacks. */
-const char *features_missing_capability(void);
-
-/* For --check: what will not be seen for want of a capability that is not strictly needed. */
-void features_print_privileges(struct strbuf *out);
 
 #endif

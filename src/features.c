@@ -7,11 +7,9 @@
 #include <bpf/libbpf.h>
 #include <dirent.h>
 #include <errno.h>
-#include <linux/capability.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/syscall.h>
 #include <sys/utsname.h>
 #include <time.h>
 #include <unistd.h>
@@ -262,64 +260,4 @@ int features_probe(struct features *f, const char *btf_path, features_reason_fn 
 	err = read_reasons(btf, !btf_path, add_reason, ctx);
 	btf__free(btf);
 	return (int)err;
-}
-
-/* Effective capabilities, as two words. False: they cannot be read. */
-static bool read_capabilities(uint32_t effective[2])
-{
-	struct __user_cap_header_struct head = { .version = _LINUX_CAPABILITY_VERSION_3 };
-	struct __user_cap_data_struct data[_LINUX_CAPABILITY_U32S_3];
-
-	if (syscall(SYS_capget, &head, data))
-		return false;
-	effective[0] = data[0].effective;
-	effective[1] = data[1].effective;
-	return true;
-}
-
-static bool has_capability(const uint32_t effective[2], int cap)
-{
-	return effective[cap / 32] & (1u << (cap % 32));
-}
-
-const char *features_missing_capability(void)
-{
-	static const struct {
-		int cap;
-		const char *name;
-	} needed[] = {
-		{ CAP_BPF, "CAP_BPF" },
-		{ CAP_PERFMON, "CAP_PERFMON" },
-		{ CAP_NET_ADMIN, "CAP_NET_ADMIN" },
-	};
-	uint32_t effective[2];
-
-	if (!read_capabilities(effective))
-		return NULL;
-	/* CAP_SYS_ADMIN stands for the first two (and did before 5.8). */
-	for (size_t i = 0; i < ARRAY_SIZE(needed); i++)
-		if (!has_capability(effective, needed[i].cap) &&
-		    (needed[i].cap == CAP_NET_ADMIN || !has_capability(effective, CAP_SYS_ADMIN)))
-			return needed[i].name;
-	return NULL;
-}
-
-void features_print_privileges(struct strbuf *out)
-{
-	static const struct {
-		int cap;
-		const char *unseen;
-	} wanted[] = {
-		{ CAP_SYS_ADMIN, "CAP_SYS_ADMIN: TC verdicts in other network namespaces" },
-		{ CAP_SYS_PTRACE, "CAP_SYS_PTRACE, CAP_DAC_READ_SEARCH: owners of other users' sockets that no hook saw at work" },
-		{ CAP_SYSLOG, "CAP_SYSLOG: names of kernel functions" },
-	};
-	uint32_t effective[2];
-
-	strbuf_str(out, "privileges:\n");
-	for (size_t i = 0; i < ARRAY_SIZE(wanted) && read_capabilities(effective); i++) {
-		strbuf_str(out, has_capability(effective, wanted[i].cap) ? "    has " : "    not seen without ");
-		strbuf_str(out, wanted[i].unseen);
-		strbuf_char(out, '\n');
-	}
 }

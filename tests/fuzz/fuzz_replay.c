@@ -51,12 +51,14 @@ static void replay_into_nothing(const char *path, enum output_format format)
 	struct options options = format == OUTPUT_JSON ? make_json_options() : make_options(format);
 	static FILE *nothing;
 	struct pipeline *p;
+	FILE *f;
 
 	if (!nothing)
 		nothing = fopen("/dev/null", "we");
 	if (!nothing || pipeline_open(&p, &options, fileno(nothing)))
 		abort();
-	replay_run(p, path);
+	if (!replay_open(&f, path))
+		replay_run(p, f, path);
 	pipeline_finish(p);
 	pipeline_close(p);
 }
