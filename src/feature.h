@@ -15,7 +15,7 @@
 /* X(NAME, what is missing when it is absent) */
 #define FEATURES(X)                                                                                   \
 	X(TRAMPOLINE, "the kernel refuses BPF trampolines (fentry/fexit)")                             \
-	X(KPROBE, "the kernel has no kprobes")                                                         \
+	X(KPROBE, "the kernel has no kprobes, or kernel.perf_event_paranoid takes CAP_SYS_ADMIN for them") \
 	X(FN_RETRANSMIT, "tcp_retransmit_skb is not a traceable function of this kernel")              \
 	X(FN_DIRECT, "__tcp_retransmit_skb is not a traceable function of this kernel")                \
 	X(FN_RTX_SYNACK, "tcp_rtx_synack is not a traceable function of this kernel")                  \
@@ -54,6 +54,7 @@ struct features {
 	char release[65];       /* uname -r */
 	char cgroup2_path[256]; /* mount point, "" if none */
 	uint32_t hz;            /* jiffies a second */
+	bool counts_memlock;    /* RLIMIT_MEMLOCK limits BPF maps: before 5.11 (80ee81e0403c) */
 };
 
 /* Text for a feature that is absent. */

@@ -7,9 +7,11 @@
 #include <bpf/libbpf.h>
 #include <dirent.h>
 #include <errno.h>
+#include <linux/perf_event.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/syscall.h>
 #include <sys/utsname.h>
 #include <time.h>
 #include <unistd.h>
@@ -112,9 +114,26 @@ static bool trampoline_works(const struct btf *btf, const char *function)
 	return true;
 }
 
-static bool kprobes_exist(void)
+/*
+ * Makes one, which is never turned on. Debian's kernels refuse perf events with kernel.perf_event_paranoid=3, its default
+ * there, to whom has CAP_PERFMON but not CAP_SYS_ADMIN.
+ */
+static bool kprobes_work(void)
 {
-	return !access("/sys/bus/event_source/devices/kprobe/type", R_OK);
+	struct perf_event_attr attr = { .size = sizeof(attr) };
+	char *text;
+	int fd;
+
+	if (read_file("/sys/bus/event_source/devices/kprobe/type", &text, NULL))
+		return false;
+	attr.type = (__u32)strtoul(text, NULL, 10);
+	attr.kprobe_func = (__u64)(uintptr_t)"tcp_retransmit_skb";
+	free(text);
+	fd = (int)syscall(SYS_perf_event_open, &attr, -1, 0, -1, PERF_FLAG_FD_CLOEXEC);
+	if (fd < 0)
+		return errno != EACCES && errno != EPERM;
+	close(fd);
+	return true;
 }
 
 /* Mount point of the cgroup2 hierarchy, also beside cgroup1. False: none. */
@@ -169,6 +188,7 @@ static void read_btf(struct features *f, const struct btf *btf)
 		btf__find_by_name_kind(btf, "bpf_iter__task_file", BTF_KIND_STRUCT) >= 0;
 	f->has[FEATURE_ITER_MAP_ELEM] =
 		btf__find_by_name_kind(btf, "bpf_iter__bpf_map_elem", BTF_KIND_STRUCT) >= 0;
+	f->counts_memlock = btf__find_by_name_kind(btf, "bpf_map_memory", BTF_KIND_STRUCT) >= 0;
 	f->has[FEATURE_TCX] = enumerator_exists(btf, "bpf_attach_type", "BPF_TCX_EGRESS");
 }
 
@@ -255,7 +275,7 @@ int features_probe(struct features *f, const char *btf_path, features_reason_fn 
 	f->has[FEATURE_TRAMPOLINE] = btf_path || trampoline_works(btf, "tcp_retransmit_skb");
 	f->has[FEATURE_FN_LISTEN_ARGS] = btf_path ? function_params(btf, "tcp_v4_syn_recv_sock") <= 6 :
 						    trampoline_works(btf, "tcp_v4_syn_recv_sock");
-	f->has[FEATURE_KPROBE] = btf_path || kprobes_exist();
+	f->has[FEATURE_KPROBE] = btf_path || kprobes_work();
 	f->has[FEATURE_CGROUP2] = find_cgroup2(f->cgroup2_path, sizeof(f->cgroup2_path));
 	err = read_reasons(btf, !btf_path, add_reason, ctx);
 	btf__free(btf);

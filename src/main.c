@@ -67,7 +67,7 @@ static int print_check(const struct plan *plan, const struct features *features)
 	ssize_t written;
 
 	plan_print(plan, features, &out);
-	privileges_print(!symbols_load(&symbols, NULL), &out);
+	privileges_print(features, !symbols_load(&symbols, NULL), &out);
 	written = write(STDOUT_FILENO, out.data, out.len);
 	symbols_free(symbols);
 	strbuf_free(&out);

@@ -5,6 +5,7 @@
 #include <linux/bpf.h>
 #include <linux/capability.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -163,9 +164,30 @@ void privileges_warn(void)
 	}
 }
 
-void privileges_print(bool symbols, struct strbuf *out)
+static void print_symbols(bool there, uint64_t effective, struct strbuf *out)
 {
-	const char *gives = "names of functions";
+	if (there)
+		strbuf_str(out, "    has the kernel's symbols");
+	else if (effective & BIT(CAP_SYSLOG))
+		strbuf_str(out, "    not seen, as kernel.kptr_restrict hides symbols");
+	else
+		strbuf_str(out, "    not seen without cap_syslog");
+	strbuf_str(out, ": names of functions\n");
+}
+
+static void print_memlock(uint64_t effective, struct strbuf *out)
+{
+	struct rlimit limit;
+
+	if (effective & BIT(CAP_SYS_RESOURCE) || getrlimit(RLIMIT_MEMLOCK, &limit) || limit.rlim_max == RLIM_INFINITY)
+		return;
+	strbuf_str(out, "    without cap_sys_resource BPF maps are limited by RLIMIT_MEMLOCK, bytes: ");
+	strbuf_u64(out, limit.rlim_max);
+	strbuf_char(out, '\n');
+}
+
+void privileges_print(const struct features *features, bool symbols, struct strbuf *out)
+{
 	struct privileges p;
 
 	strbuf_str(out, "privileges:\n");
@@ -180,14 +202,9 @@ void privileges_print(bool symbols, struct strbuf *out)
 		strbuf_str(out, optional[i].gives);
 		strbuf_char(out, '\n');
 	}
-	if (symbols)
-		strbuf_str(out, "    has the kernel's symbols: ");
-	else if (p.effective & BIT(CAP_SYSLOG))
-		strbuf_str(out, "    not seen, as kernel.kptr_restrict hides symbols: ");
-	else
-		strbuf_str(out, "    not seen without cap_syslog: ");
-	strbuf_str(out, gives);
-	strbuf_char(out, '\n');
+	print_symbols(symbols, p.effective, out);
+	if (features->counts_memlock)
+		print_memlock(p.effective, out);
 }
 
 /* ---- dropping ---- */

@@ -13,6 +13,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "feature.h"
 #include "plan.h"
 #include "util.h"
 
@@ -40,7 +41,7 @@ int privileges_check(void);
 void privileges_warn(void);
 
 /* The same for --check, and what there is. @symbols: can the kernel's symbols be read? */
-void privileges_print(bool symbols, struct strbuf *out);
+void privileges_print(const struct features *features, bool symbols, struct strbuf *out);
 
 /* What a run needs to its end, of what it may have been given. Pure. */
 uint64_t privileges_needed(const struct plan *plan);
