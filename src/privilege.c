@@ -45,13 +45,6 @@ static const struct {
 
 /* ---- reading and setting ---- */
 
-static int get(struct __user_cap_data_struct data[_LINUX_CAPABILITY_U32S_3])
-{
-	struct __user_cap_header_struct head = { .version = _LINUX_CAPABILITY_VERSION_3 };
-
-	return syscall(SYS_capget, &head, data) ? -errno : 0;
-}
-
 static int set(const struct privileges *p)
 {
 	struct __user_cap_header_struct head = { .version = _LINUX_CAPABILITY_VERSION_3 };
@@ -68,11 +61,11 @@ static int set(const struct privileges *p)
 
 int privileges_read(struct privileges *out)
 {
+	struct __user_cap_header_struct head = { .version = _LINUX_CAPABILITY_VERSION_3 };
 	struct __user_cap_data_struct data[_LINUX_CAPABILITY_U32S_3];
-	int err = get(data);
 
-	if (err)
-		return err;
+	if (syscall(SYS_capget, &head, data))
+		return -errno;
 	*out = (struct privileges){
 		.effective = data[0].effective | (uint64_t)data[1].effective << 32,
 		.permitted = data[0].permitted | (uint64_t)data[1].permitted << 32,
@@ -193,6 +186,11 @@ void privileges_print(const struct features *features, bool symbols, struct strb
 	strbuf_str(out, "privileges:\n");
 	if (privileges_read(&p))
 		return;
+	if (privileges_missing(p.effective)) {
+		strbuf_str(out, "    nothing works without ");
+		add_names(out, privileges_missing(p.effective));
+		strbuf_str(out, "; what only trying tells (trampolines, kprobes) counts as refused\n");
+	}
 	for (size_t i = 0; i < ARRAY_SIZE(optional); i++) {
 		uint64_t lacking = optional[i].caps & ~p.effective;
 
@@ -223,7 +221,10 @@ uint64_t privileges_needed(const struct plan *plan)
 	return keep;
 }
 
-/* Does bpf(2) refuse even what needs no capability? Before 5.19 (c8644cd0efe7), if kernel.unprivileged_bpf_disabled is set. */
+/*
+ * Does bpf(2) refuse even what needs no capability? Before 5.19 (c8644cd0efe7) it does where
+ * kernel.unprivileged_bpf_disabled is set.
+ */
 static bool bpf_is_refused(void)
 {
 	union bpf_attr attr = { .info.bpf_fd = (uint32_t)-1 };

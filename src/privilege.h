@@ -4,8 +4,8 @@
  * not need any more. By capget(2), capset(2) and prctl(2): libcap is not among the dependencies.
  *
  * The user stays who it was, root too: a process of "nobody" could be signalled by every other one of nobody's, and what
- * root may do beyond its capabilities is to change root's files, which sandbox.h takes away. The process stays dumpable: only
- * one that has the same capabilities may trace it or read its memory, and a core is wanted where it crashes.
+ * root may do beyond its capabilities is to change root's files, which sandbox.h takes away. The process stays dumpable:
+ * only one that has the same capabilities may trace it or read its memory, and a core is wanted where it crashes.
  */
 #ifndef REBPF_PRIVILEGE_H
 #define REBPF_PRIVILEGE_H

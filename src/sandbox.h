@@ -2,8 +2,8 @@
 /*
  * A seccomp filter for good: from then on no program is executed, no file opened for writing, changed, moved or removed, no
  * BPF program or map created, no module loaded, nothing mounted, no process traced, whatever capabilities and user are left.
- * A list of what is denied, not of what is allowed: the C library's choice of system calls (musl, another version) and what
- * the kernel adds do not break rebpf; what is denied fails with EPERM. By seccomp(2): libseccomp is not among the dependencies.
+ * A list of what is denied, not of what is allowed: other system calls of another C library or version do not break rebpf.
+ * What is denied fails with EPERM. By seccomp(2): libseccomp is not among the dependencies.
  */
 #ifndef REBPF_SANDBOX_H
 #define REBPF_SANDBOX_H
