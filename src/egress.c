@@ -389,10 +389,9 @@ static void reap(struct egress *e)
 
 void egress_visit(struct egress *e, uint32_t netns, uint32_t hint_tgid, uint64_t now_ns)
 {
-	struct visit *v;
-	bool complete = false;
+	struct visit *v = find_visit(e, netns);
+	bool complete = false, first = v && !v->at_ns;
 
-	v = find_visit(e, netns);
 	if (!v || (v->at_ns && now_ns - v->at_ns < VISIT_INTERVAL_NS))
 		return;
 	if (netns == e->config.own_netns) {
@@ -400,7 +399,7 @@ void egress_visit(struct egress *e, uint32_t netns, uint32_t hint_tgid, uint64_t
 		set_watched(e, v, attach_all(e));
 		return;
 	}
-	if (!v->at_ns) {
+	if (first) {
 		log_debug("following interfaces of network namespace %u", netns);
 		v->at_ns = now_ns;
 		reap(e);
@@ -409,7 +408,7 @@ void egress_visit(struct egress *e, uint32_t netns, uint32_t hint_tgid, uint64_t
 			return;
 	}
 	v->at_ns = now_ns;
-	if (!within_netns(e, netns, hint_tgid, attach_work, &complete))
+	if (!within_netns(e, netns, hint_tgid, attach_work, &complete) && first)
 		log_debug("network namespace %u cannot be entered: no TC verdicts there", netns);
 	set_watched(e, v, complete);
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "enrich.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -45,7 +46,8 @@ struct enrich *enrich_open(struct pipeline *p, bool drops, bool stack)
 	e->stack = stack;
 	err = symbols_load(&e->symbols, NULL);
 	if (err)
-		log_warning("kernel symbols cannot be read (%s): functions are shown as addresses", strerror(-err));
+		log_warning("kernel symbols cannot be read (%s): functions are shown as addresses",
+			    err == -EPERM ? "no cap_syslog, or kernel.kptr_restrict is 2" : strerror(-err));
 	err = owner_scan_open(&e->owners, NULL);
 	if (err)
 		log_warning("cannot search /proc for the owners of sockets: %s", strerror(-err));

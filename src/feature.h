@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What the running kernel and our privileges offer, asked once. Plain data: the plan is made from it alone.
+ * What the running kernel offers, asked once. Plain data: the plan is made from it alone.
  * (Not features.h: the C library has a header of that name.)
  */
 #ifndef REBPF_FEATURE_H
@@ -15,7 +15,7 @@
 /* X(NAME, what is missing when it is absent) */
 #define FEATURES(X)                                                                                   \
 	X(TRAMPOLINE, "the kernel refuses BPF trampolines (fentry/fexit)")                             \
-	X(KPROBE, "the kernel has no kprobes")                                                         \
+	X(KPROBE, "the kernel has no kprobes, or kernel.perf_event_paranoid takes CAP_SYS_ADMIN for them") \
 	X(FN_RETRANSMIT, "tcp_retransmit_skb is not a traceable function of this kernel")              \
 	X(FN_DIRECT, "__tcp_retransmit_skb is not a traceable function of this kernel")                \
 	X(FN_RTX_SYNACK, "tcp_rtx_synack is not a traceable function of this kernel")                  \
@@ -54,6 +54,7 @@ struct features {
 	char release[65];       /* uname -r */
 	char cgroup2_path[256]; /* mount point, "" if none */
 	uint32_t hz;            /* jiffies a second */
+	bool counts_memlock;    /* RLIMIT_MEMLOCK limits BPF maps: before 5.11 (80ee81e0403c) */
 };
 
 /* Text for a feature that is absent. */
@@ -68,11 +69,5 @@ typedef int features_reason_fn(void *ctx, uint32_t number, const char *name);
  * Negative errno with its message if this kernel has no BTF.
  */
 int features_probe(struct features *f, const char *btf_path, features_reason_fn *add_reason, void *ctx);
-
-/* NULL if the process may do what rebpf needs, else the name of the first capability that it lacks. */
-const char *features_missing_capability(void);
-
-/* For --check: what will not be seen for want of a capability that is not strictly needed. */
-void features_print_privileges(struct strbuf *out);
 
 #endif

@@ -7,7 +7,7 @@
 #include <bpf/libbpf.h>
 #include <dirent.h>
 #include <errno.h>
-#include <linux/capability.h>
+#include <linux/perf_event.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -122,9 +122,26 @@ static bool trampoline_works(const struct btf *btf, const char *function)
 	return true;
 }
 
-static bool kprobes_exist(void)
+/*
+ * Makes one, which is never turned on. Debian's kernels refuse perf events with kernel.perf_event_paranoid=3, its default
+ * there, to whom has CAP_PERFMON but not CAP_SYS_ADMIN.
+ */
+static bool kprobes_work(void)
 {
-	return !access("/sys/bus/event_source/devices/kprobe/type", R_OK);
+	struct perf_event_attr attr = { .size = sizeof(attr) };
+	char *text;
+	int fd;
+
+	if (read_file("/sys/bus/event_source/devices/kprobe/type", &text, NULL))
+		return false;
+	attr.type = (__u32)strtoul(text, NULL, 10);
+	attr.kprobe_func = (__u64)(uintptr_t)"tcp_retransmit_skb";
+	free(text);
+	fd = (int)syscall(SYS_perf_event_open, &attr, -1, 0, -1, PERF_FLAG_FD_CLOEXEC);
+	if (fd < 0)
+		return errno != EACCES && errno != EPERM;
+	close(fd);
+	return true;
 }
 
 /* Mount point of the cgroup2 hierarchy, also beside cgroup1. False: none. */
@@ -179,6 +196,7 @@ static void read_btf(struct features *f, const struct btf *btf)
 		btf__find_by_name_kind(btf, "bpf_iter__task_file", BTF_KIND_STRUCT) >= 0;
 	f->has[FEATURE_ITER_MAP_ELEM] =
 		btf__find_by_name_kind(btf, "bpf_iter__bpf_map_elem", BTF_KIND_STRUCT) >= 0;
+	f->counts_memlock = btf__find_by_name_kind(btf, "bpf_map_memory", BTF_KIND_STRUCT) >= 0;
 	f->has[FEATURE_TCX] = enumerator_exists(btf, "bpf_attach_type", "BPF_TCX_EGRESS");
 }
 
@@ -265,69 +283,9 @@ int features_probe(struct features *f, const char *btf_path, features_reason_fn 
 	f->has[FEATURE_TRAMPOLINE] = btf_path || trampoline_works(btf, "tcp_retransmit_skb");
 	f->has[FEATURE_FN_LISTEN_ARGS] = btf_path ? function_params(btf, "tcp_v4_syn_recv_sock") <= 6 :
 						    trampoline_works(btf, "tcp_v4_syn_recv_sock");
-	f->has[FEATURE_KPROBE] = btf_path || kprobes_exist();
+	f->has[FEATURE_KPROBE] = btf_path || kprobes_work();
 	f->has[FEATURE_CGROUP2] = find_cgroup2(f->cgroup2_path, sizeof(f->cgroup2_path));
 	err = read_reasons(btf, !btf_path, add_reason, ctx);
 	btf__free(btf);
 	return (int)err;
-}
-
-/* Effective capabilities, as two words. False: they cannot be read. */
-static bool read_capabilities(uint32_t effective[2])
-{
-	struct __user_cap_header_struct head = { .version = _LINUX_CAPABILITY_VERSION_3 };
-	struct __user_cap_data_struct data[_LINUX_CAPABILITY_U32S_3];
-
-	if (syscall(SYS_capget, &head, data))
-		return false;
-	effective[0] = data[0].effective;
-	effective[1] = data[1].effective;
-	return true;
-}
-
-static bool has_capability(const uint32_t effective[2], int cap)
-{
-	return effective[cap / 32] & (1u << (cap % 32));
-}
-
-const char *features_missing_capability(void)
-{
-	static const struct {
-		int cap;
-		const char *name;
-	} needed[] = {
-		{ CAP_BPF, "CAP_BPF" },
-		{ CAP_PERFMON, "CAP_PERFMON" },
-		{ CAP_NET_ADMIN, "CAP_NET_ADMIN" },
-	};
-	uint32_t effective[2];
-
-	if (!read_capabilities(effective))
-		return NULL;
-	/* CAP_SYS_ADMIN stands for the first two (and did before 5.8). */
-	for (size_t i = 0; i < ARRAY_SIZE(needed); i++)
-		if (!has_capability(effective, needed[i].cap) &&
-		    (needed[i].cap == CAP_NET_ADMIN || !has_capability(effective, CAP_SYS_ADMIN)))
-			return needed[i].name;
-	return NULL;
-}
-
-void features_print_privileges(struct strbuf *out)
-{
-	static const struct {
-		int cap;
-		const char *unseen;
-	} wanted[] = {
-		{ CAP_SYS_ADMIN, "CAP_SYS_ADMIN: TC verdicts in other network namespaces" },
-		{ CAP_SYS_PTRACE, "CAP_SYS_PTRACE, CAP_DAC_READ_SEARCH: owners of other users' sockets that no hook saw at work" },
-		{ CAP_SYSLOG, "CAP_SYSLOG: names of kernel functions" },
-	};
-	uint32_t effective[2];
-
-	strbuf_str(out, "privileges:\n");
-	for (size_t i = 0; i < ARRAY_SIZE(wanted) && read_capabilities(effective); i++) {
-		strbuf_str(out, has_capability(effective, wanted[i].cap) ? "    has " : "    not seen without ");
-		strbuf_str(out, wanted[i].unseen);
-		strbuf_char(out, '\n');
-	}
 }

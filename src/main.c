@@ -13,11 +13,24 @@
 #include "options.h"
 #include "pipeline.h"
 #include "plan.h"
+#include "privilege.h"
 #include "reasons.h"
 #include "replay.h"
+#include "sandbox.h"
+#include "symbols.h"
 #include "util.h"
 
 enum exit_status { EXIT_OK = 0, EXIT_RUNTIME = 1, EXIT_USAGE = 2, EXIT_CANNOT = 3 };
+
+/* For the rest of the run. */
+static int give_up(uint64_t keep)
+{
+	int err = privileges_drop(keep);
+
+	if (!err && sandbox_enter())
+		log_debug("no seccomp filter: system calls are not restricted");
+	return err;
+}
 
 /* What an error of probing, planning or loading means for the exit status. */
 static int exit_status_of(int err)
@@ -49,22 +62,18 @@ static void set_log_level(const struct options *o)
 
 static int print_check(const struct plan *plan, const struct features *features)
 {
-	const char *missing = features_missing_capability();
+	struct symbols *symbols = NULL;
 	struct strbuf out = {};
 	ssize_t written;
 
 	plan_print(plan, features, &out);
-	features_print_privileges(&out);
+	privileges_print(features, !symbols_load(&symbols, NULL), &out);
 	written = write(STDOUT_FILENO, out.data, out.len);
+	symbols_free(symbols);
 	strbuf_free(&out);
 	if (written < 0)
 		return EXIT_RUNTIME;
-	if (missing) {
-		log_error(-EPERM, "missing capability: %s (run as root, or: setcap cap_bpf,cap_perfmon,cap_net_admin+ep)",
-			  missing);
-		return EXIT_CANNOT;
-	}
-	return EXIT_OK;
+	return privileges_check() ? EXIT_CANNOT : EXIT_OK;
 }
 
 /* Bad input gets one line, so the words of @text, if any, are put in it. */
@@ -139,10 +148,14 @@ static int run_live(const struct options *o, struct plan *plan, const struct fea
 
 	if (err)
 		return EXIT_RUNTIME;
+	privileges_warn();
 	err = live_open(&live, plan, features, reasons, o, p);
 	status = exit_status_of(err);
 	if (!err) {
-		err = live_run(live);
+		/* Everything is attached, bound and open now. */
+		err = give_up(privileges_needed(plan));
+		if (!err)
+			err = live_run(live);
 		live_close(live);
 		if (pipeline_finish(p) || err)
 			status = EXIT_RUNTIME;
@@ -155,14 +168,10 @@ static int trace(const struct options *o)
 {
 	struct reasons *reasons = reasons_new();
 	struct features features;
-	const char *missing;
 	struct plan plan;
 	int err;
 
-	missing = features_missing_capability();
-	if (missing && !o->check) {
-		log_error(-EPERM, "missing capability: %s (run as root, or: setcap cap_bpf,cap_perfmon,cap_net_admin+ep)",
-			  missing);
+	if (!o->check && privileges_check()) {
 		reasons_free(reasons);
 		return EXIT_CANNOT;
 	}
@@ -179,31 +188,45 @@ static int trace(const struct options *o)
 	return err;
 }
 
+/* Not one byte of a recording is read with a privilege; only who is root may read all files to begin with. */
 static int replay(const struct options *o)
 {
 	struct pipeline *p = NULL;
-	int err = pipeline_open(&p, o, STDOUT_FILENO);
+	FILE *f = NULL;
+	int err = privileges_drop(geteuid() ? 0 : PRIVILEGES_OF_FILES);
 
-	if (err)
+	if (err || pipeline_open(&p, o, STDOUT_FILENO))
 		return EXIT_RUNTIME;
 	check_reasons(o, NULL);
-	err = replay_run(p, o->read_path);
+	err = replay_open(&f, o->read_path);
+	if (!err)
+		err = give_up(0);
+	if (!err)
+		err = replay_run(p, f, o->read_path);
 	if (pipeline_finish(p))
 		err = -EIO;
 	pipeline_close(p);
 	return err ? EXIT_RUNTIME : EXIT_OK;
 }
 
-/* Each interface takes a descriptor: the soft limit of 1,024 is for select(), which we do not use. */
-static void raise_descriptor_limit(void)
+/* As far as we may without a privilege. */
+static void raise_limit(int resource)
 {
 	struct rlimit limit;
 
-	if (getrlimit(RLIMIT_NOFILE, &limit))
+	if (getrlimit(resource, &limit))
 		return;
 	limit.rlim_cur = limit.rlim_max;
-	if (setrlimit(RLIMIT_NOFILE, &limit))
-		log_debug("cannot raise the limit of open files");
+	if (setrlimit(resource, &limit))
+		log_debug("cannot raise a resource limit (%d)", resource);
+}
+
+static void raise_limits(void)
+{
+	/* Each interface takes a descriptor: the soft limit of 1,024 is for select(), which we do not use. */
+	raise_limit(RLIMIT_NOFILE);
+	/* Before 5.11 (80ee81e0403c) BPF maps count. */
+	raise_limit(RLIMIT_MEMLOCK);
 }
 
 int main(int argc, char **argv)
@@ -212,7 +235,8 @@ int main(int argc, char **argv)
 	int status = EXIT_RUNTIME;
 
 	signal(SIGPIPE, SIG_IGN);
-	raise_descriptor_limit();
+	raise_limits();
+	privileges_raise();
 	if (!o) {
 		log_error(-ENOMEM, "out of memory");
 		return status;

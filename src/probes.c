@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include "rebpf.skel.h"
@@ -94,13 +95,22 @@ static int open_planned(struct rebpf **out, const struct plan *plan, const struc
 
 static int load_failed(int err, const struct features *f)
 {
+	struct rlimit memlock;
+
+	/* libbpf has raised it if it could. */
+	if (err == -EPERM && f->counts_memlock && !getrlimit(RLIMIT_MEMLOCK, &memlock) && memlock.rlim_max != RLIM_INFINITY)
+		return log_error(err,
+				 "RLIMIT_MEMLOCK (%llu bytes), which limits BPF maps before Linux 5.11, is too low: ulimit -l unlimited, or add cap_sys_resource",
+				 (unsigned long long)memlock.rlim_max);
+	if (err == -ENOMEM || err == -EMFILE || err == -ENFILE)
+		return log_error(err, "cannot load the BPF programs: %s", strerror(-err));
 	if (err == -EPERM || err == -EACCES)
 		return log_error(err,
 				 "the kernel (%s) refused a BPF program: %s; -v shows why (lockdown, a seccomp filter, missing capabilities?)",
 				 f->release, strerror(-err));
 	log_error(err, "the kernel (%s) refused a BPF program: %s; -v shows the verifier's log", f->release,
 		  strerror(-err));
-	return err == -ENOMEM ? err : -ENOTSUP;
+	return -ENOTSUP;
 }
 
 int probes_load(struct probes **out, struct plan *plan, const struct features *features, const struct options *options,

@@ -131,17 +131,19 @@ static int feed_all(struct pipeline *p, FILE *f, const char *path)
 	return count || stopped || pipeline_is_done(p) ? 0 : log_error(-ENODATA, "--read: '%s' is empty", path);
 }
 
-int replay_run(struct pipeline *p, const char *path)
+int replay_open(FILE **out, const char *path)
 {
-	bool is_stdin = !strcmp(path, "-");
-	FILE *f = is_stdin ? stdin : fopen(path, "rbe");
+	*out = strcmp(path, "-") ? fopen(path, "rbe") : stdin;
+	return *out ? 0 : log_error(-errno, "--read: cannot open '%s': %s", path, strerror(errno));
+}
+
+int replay_run(struct pipeline *p, FILE *f, const char *path)
+{
 	int err;
 
-	if (!f)
-		return log_error(-errno, "--read: cannot open '%s': %s", path, strerror(errno));
 	catch_stop();
 	err = feed_all(p, f, path);
-	if (!is_stdin)
+	if (f != stdin)
 		fclose(f);
 	return err;
 }

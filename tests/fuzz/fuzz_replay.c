@@ -104,11 +104,13 @@ static void replay(const char *path, const struct options *options)
 	struct pipeline *p;
 	const char *text;
 	size_t len;
+	FILE *f;
 
 	fuzz_stderr_begin();
 	if (pipeline_open(&p, options, fuzz_sink(OUT)))
 		abort();
-	replay_run(p, path);
+	if (!replay_open(&f, path))
+		replay_run(p, f, path);
 	pipeline_finish(p);
 	if (options->listen.port)
 		check_page(p);

@@ -14,7 +14,7 @@ self=$top/tests/vm/guest.sh
 cd "$top"
 
 # The real tools of the guest; busybox only fills the gaps. No busybox shell: it prefers its own applets.
-tools="bash dash grep sed ip tc ss nstat nft iperf3 ethtool bpftool python3 nsenter unshare setpriv capsh
+tools="bash dash grep sed ip tc ss nstat nft iperf3 ethtool bpftool python3 nsenter unshare setpriv setcap capsh
 	setsid taskset prlimit mount umount lsns kmod sysctl ping strace timeout sleep date stat od mktemp kill ps"
 python_packages="pytest _pytest pluggy iniconfig packaging attr attrs py py.py"
 # Modules of the guest, beside all that they need. Most are loaded by the kernel when first used.
