@@ -240,6 +240,14 @@ static __always_inline bool seq_within(__u32 seq, __u32 start, __u32 end)
 
 /* ---- sockets ---- */
 
+/*
+ * A field of a structure of the kernel. @typed, a constant: the verifier knows what @ptr points to (an argument of tp_btf and
+ * fentry programs), so that it is a load instead of a call.
+ */
+#define FIELD(typed, ptr, field) ((typed) ? (ptr)->field : BPF_CORE_READ(ptr, field))
+#define BITFIELD(typed, ptr, field) \
+	((typed) ? BPF_CORE_READ_BITFIELD(ptr, field) : BPF_CORE_READ_BITFIELD_PROBED(ptr, field))
+
 /* sk_state of mini sockets, include/net/tcp_states.h */
 static __always_inline bool sk_is_full(__u8 state)
 {

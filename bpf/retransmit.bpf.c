@@ -15,14 +15,14 @@
  * tcp_highest_sack_seq(): the pointer is to the buffer behind the highest SACKed one. (rack.end_seq would not do: after a
  * partial acknowledgement it is the end of the whole buffer.)
  */
-static __always_inline __u32 highest_sack_read(struct tcp_sock *tp)
+static __always_inline __u32 highest_sack_read(struct tcp_sock *tp, bool typed)
 {
 	struct sk_buff *next;
 
-	if (!BPF_CORE_READ(tp, sacked_out))
-		return BPF_CORE_READ(tp, snd_una);
-	next = BPF_CORE_READ(tp, highest_sack);
-	return next ? BPF_CORE_READ(skb_tcb(next), seq) : BPF_CORE_READ(tp, snd_nxt);
+	if (!FIELD(typed, tp, sacked_out))
+		return FIELD(typed, tp, snd_una);
+	next = FIELD(typed, tp, highest_sack);
+	return next ? BPF_CORE_READ(skb_tcb(next), seq) : FIELD(typed, tp, snd_nxt);
 }
 
 /* Where the next packet goes first, by the route that the socket has cached. */
@@ -46,42 +46,54 @@ static __always_inline void entry_read_route(struct rec_rtx_entry *e, struct soc
 }
 
 /* The socket's figures and what the type of the retransmission is decided from (net/ipv4/tcp_timer.c). */
-static __always_inline void entry_read_socket(struct rec_rtx_entry *e, struct sock *sk)
+static __always_inline void entry_read_socket(struct rec_rtx_entry *e, struct sock *sk, struct tcp_sock *tp, bool typed)
 {
-	struct tcp_sock *tp = (void *)sk;
-	struct inet_connection_sock *icsk = (void *)sk;
+	struct inet_connection_sock *icsk = (void *)tp;
 
-	e->total_retrans = BPF_CORE_READ(tp, total_retrans);
-	e->segs_out = BPF_CORE_READ(tp, segs_out);
-	e->snd_una = BPF_CORE_READ(tp, snd_una);
-	e->snd_nxt = BPF_CORE_READ(tp, snd_nxt);
-	e->snd_wnd = BPF_CORE_READ(tp, snd_wnd);
-	e->srtt_us = BPF_CORE_READ(tp, srtt_us) >> 3;
-	e->rto_us = BPF_CORE_READ(icsk, icsk_rto) * cfg.tick_us;
-	e->cwnd = BPF_CORE_READ(tp, snd_cwnd);
-	e->ssthresh = BPF_CORE_READ(tp, snd_ssthresh);
-	e->mss = BPF_CORE_READ(tp, mss_cache);
-	e->undo_marker = BPF_CORE_READ(tp, undo_marker);
-	e->prior_ssthresh = BPF_CORE_READ(tp, prior_ssthresh);
-	e->dsack_dups = BPF_CORE_READ(tp, dsack_dups);
-	e->wmem_alloc = BPF_CORE_READ(sk, sk_wmem_alloc.refs.counter);
-	e->bytes_acked_low = (__u32)BPF_CORE_READ(tp, bytes_acked);
-	e->rack_mstamp_us = BPF_CORE_READ(tp, rack.mstamp);
-	e->ca_state = BPF_CORE_READ_BITFIELD_PROBED(icsk, icsk_ca_state);
-	e->pending = BPF_CORE_READ(icsk, icsk_pending);
-	e->retransmits = BPF_CORE_READ(icsk, icsk_retransmits);
-	e->high_seq = BPF_CORE_READ(tp, high_seq);
-	e->tsoffset = BPF_CORE_READ(tp, tsoffset);
-	e->rcv_nxt = BPF_CORE_READ(tp, rcv_nxt);
-	e->highest_sack = highest_sack_read(tp);
+	e->total_retrans = FIELD(typed, tp, total_retrans);
+	e->segs_out = FIELD(typed, tp, segs_out);
+	e->snd_una = FIELD(typed, tp, snd_una);
+	e->snd_nxt = FIELD(typed, tp, snd_nxt);
+	e->snd_wnd = FIELD(typed, tp, snd_wnd);
+	e->srtt_us = FIELD(typed, tp, srtt_us) >> 3;
+	e->rto_us = FIELD(typed, icsk, icsk_rto) * cfg.tick_us;
+	e->cwnd = FIELD(typed, tp, snd_cwnd);
+	e->ssthresh = FIELD(typed, tp, snd_ssthresh);
+	e->mss = FIELD(typed, tp, mss_cache);
+	e->undo_marker = FIELD(typed, tp, undo_marker);
+	e->prior_ssthresh = FIELD(typed, tp, prior_ssthresh);
+	e->dsack_dups = FIELD(typed, tp, dsack_dups);
+	e->wmem_alloc = FIELD(typed, sk, sk_wmem_alloc.refs.counter);
+	e->bytes_acked_low = (__u32)FIELD(typed, tp, bytes_acked);
+	e->rack_mstamp_us = FIELD(typed, tp, rack.mstamp);
+	e->ca_state = BITFIELD(typed, icsk, icsk_ca_state);
+	e->pending = FIELD(typed, icsk, icsk_pending);
+	e->retransmits = FIELD(typed, icsk, icsk_retransmits);
+	e->high_seq = FIELD(typed, tp, high_seq);
+	e->tsoffset = FIELD(typed, tp, tsoffset);
+	e->rcv_nxt = FIELD(typed, tp, rcv_nxt);
+	e->highest_sack = highest_sack_read(tp, typed);
 	e->sk_drops = compat_sk_drops(sk);
 	entry_read_route(e, sk);
-	if (BPF_CORE_READ_BITFIELD_PROBED(tp, frto))
+	if (BITFIELD(typed, tp, frto))
 		e->bits |= RTX_BIT_FRTO;
-	if (BPF_CORE_READ(sk, sk_pacing_status))
+	if (FIELD(typed, sk, sk_pacing_status))
 		e->bits |= RTX_BIT_PACED;
-	if (BPF_CORE_READ_BITFIELD_PROBED(tp, syn_data))
+	if (BITFIELD(typed, tp, syn_data))
 		e->bits |= RTX_BIT_SYN_DATA;
+}
+
+/* By loads, if the kernel lets tracing programs know a socket as TCP's (5.9). */
+static __always_inline void entry_read_typed(struct rec_rtx_entry *e, struct sock *sk)
+{
+	struct tcp_sock *tp = NULL;
+
+	if (bpf_core_enum_value_exists(enum bpf_func_id, BPF_FUNC_skc_to_tcp_sock))
+		tp = bpf_skc_to_tcp_sock(sk);
+	if (tp)
+		entry_read_socket(e, sk, tp, true);
+	else
+		entry_read_socket(e, sk, (void *)sk, false);
 }
 
 static __always_inline void entry_read_segment(struct rec_rtx_entry *e, struct sk_buff *skb)
@@ -102,7 +114,8 @@ static __always_inline void entry_read_segment(struct rec_rtx_entry *e, struct s
 enum entry_result { ENTRY_UNWANTED, ENTRY_EMITTED, ENTRY_LOST };
 
 /* Emits ENTRY. @flow is filled in place first, so that a flow that nobody wants costs no more than that. */
-static __always_inline enum entry_result entry_emit(struct sock *sk, struct sk_buff *skb, enum rtx_hook hook, __u8 bits)
+static __always_inline enum entry_result entry_emit(struct sock *sk, struct sk_buff *skb, enum rtx_hook hook, __u8 bits,
+						    bool typed)
 {
 	struct rec_rtx_entry *e;
 	struct rec_flow flow;
@@ -123,7 +136,10 @@ static __always_inline enum entry_result entry_emit(struct sock *sk, struct sk_b
 		__builtin_memset(&e->task, 0, sizeof(e->task));
 	e->hook = hook;
 	e->bits = bits;
-	entry_read_socket(e, sk);
+	if (typed)
+		entry_read_typed(e, sk);
+	else
+		entry_read_socket(e, sk, (void *)sk, false);
 	entry_read_segment(e, skb);
 	emit_submit(e);
 	return ENTRY_EMITTED;
@@ -188,7 +204,7 @@ static __always_inline void exit_emit(struct sock *sk, struct sk_buff *skb, cons
 
 /* ---- with entry hooks ---- */
 
-static __always_inline int attempt_enter(struct sock *sk, struct sk_buff *skb, enum rtx_hook hook)
+static __always_inline int attempt_enter(struct sock *sk, struct sk_buff *skb, enum rtx_hook hook, bool typed)
 {
 	__u64 key = (__u64)sk;
 	struct inflight *open = bpf_map_lookup_elem(&slots, &key);
@@ -201,7 +217,7 @@ static __always_inline int attempt_enter(struct sock *sk, struct sk_buff *skb, e
 		open->inner = 1;
 		return 0;
 	}
-	entry = entry_emit(sk, skb, hook, 0);
+	entry = entry_emit(sk, skb, hook, 0, typed);
 	if (entry == ENTRY_UNWANTED) {
 		if (open)
 			slot_close(key);
@@ -237,7 +253,7 @@ static __always_inline int attempt_leave(struct sock *sk, struct sk_buff *skb, e
 SEC("?fentry/tcp_retransmit_skb")
 int tcp_retrans_in(__u64 *ctx)
 {
-	return attempt_enter((void *)ctx[0], (void *)ctx[1], RTX_HOOK_RETRANSMIT);
+	return attempt_enter((void *)ctx[0], (void *)ctx[1], RTX_HOOK_RETRANSMIT, true);
 }
 
 SEC("?fexit/tcp_retransmit_skb")
@@ -249,7 +265,7 @@ int tcp_retrans_out(__u64 *ctx)
 SEC("?fentry/__tcp_retransmit_skb")
 int tcp_retrans_din(__u64 *ctx)
 {
-	return attempt_enter((void *)ctx[0], (void *)ctx[1], RTX_HOOK_DIRECT);
+	return attempt_enter((void *)ctx[0], (void *)ctx[1], RTX_HOOK_DIRECT, true);
 }
 
 SEC("?fexit/__tcp_retransmit_skb")
@@ -263,7 +279,7 @@ static __always_inline int attempt_enter_kprobe(struct pt_regs *ctx, enum rtx_ho
 	__u64 sk = PT_REGS_PARM1(ctx), skb = PT_REGS_PARM2(ctx);
 
 	call_enter(ctx, sk, skb);
-	return attempt_enter((void *)sk, (void *)skb, hook);
+	return attempt_enter((void *)sk, (void *)skb, hook, false);
 }
 
 static __always_inline int attempt_leave_kprobe(struct pt_regs *ctx, enum rtx_hook hook)
@@ -317,10 +333,10 @@ static __always_inline __u8 attempt_reached(struct sock *sk, struct sk_buff *skb
 		       RTX_REFUSED;
 }
 
-static __always_inline void attempt_whole(struct sock *sk, struct sk_buff *skb, enum rtx_hook hook, int err)
+static __always_inline void attempt_whole(struct sock *sk, struct sk_buff *skb, enum rtx_hook hook, int err, bool typed)
 {
 	struct attempt_end end = { .ret = err, .has_ret = 1, .hook = hook };
-	enum entry_result entry = entry_emit(sk, skb, hook, RTX_BIT_LATE);
+	enum entry_result entry = entry_emit(sk, skb, hook, RTX_BIT_LATE, typed);
 
 	if (entry != ENTRY_UNWANTED) {
 		end.lost = entry == ENTRY_LOST;
@@ -337,7 +353,7 @@ int tcp_retrans_tp(__u64 *ctx)
 
 	if (cfg.tp_has_err)
 		err = (int)ctx[2];
-	attempt_whole((void *)ctx[0], (void *)ctx[1], RTX_HOOK_TRACEPOINT, err);
+	attempt_whole((void *)ctx[0], (void *)ctx[1], RTX_HOOK_TRACEPOINT, err, true);
 	return 0;
 }
 
@@ -369,7 +385,7 @@ int tcp_retrans_ops(struct bpf_sock_ops *ctx)
 			return 1;
 		skb = rtx_queue_find((struct sock *)tp, ctx->args[0]);
 		if (skb)
-			attempt_whole((struct sock *)tp, skb, RTX_HOOK_SOCKOPS, err);
+			attempt_whole((struct sock *)tp, skb, RTX_HOOK_SOCKOPS, err, false);
 		return 1;
 	}
 	return 1;

@@ -2,11 +2,12 @@
 # SPDX-License-Identifier: MIT
 """What rebpf costs, as ratios from interleaved runs on one machine (`make bench`).
 
-  bench.py [--rounds N] [--packets N] [--only flood,cost,tc,user,latency] [--seed N]
+  bench.py [--rounds N] [--packets N] [--only flood,cost,retransmission,tc,user,latency] [--seed N]
 
 flood    one sender pushes SYNs through loopback into an nftables drop: its rate with nothing attached, with an empty
          program on kfree_skb, with rebpf in each output, and with bpftrace and perf where they are installed
 cost     nanoseconds per run of each program, by the kernel's bpf_stats, each output's own
+retransmission  what the programs together cost for each attempt to retransmit
 tc       the classifier on packets that are no retransmission, against an empty one; iperf3 traced against untraced
 user     events per second of a replay, start-up time, memory, CPU while idle
 latency  from a drop to its line in a pipe
@@ -243,6 +244,61 @@ def bench_cost(options, folder):
         print("%-18s %6.0f (%s)" % (name, statistics.median(values), " ".join("%.0f" % v for v in values)))
 
 
+SOCKETS = 500
+LISTEN = """
+import socket
+with socket.create_server(("10.66.0.2", 7), backlog=1024) as server:
+    print("ready", flush=True)
+    kept = [server.accept() for _ in range(%d)]
+    print("accepted", flush=True)
+    input()
+""" % SOCKETS
+SEND = """
+import socket, time
+kept = [socket.create_connection(("10.66.0.2", 7)) for _ in range(%d)]
+print("connected", flush=True)
+input()
+for sock in kept:
+    sock.send(b"x" * 100)
+time.sleep(1.5)  # three time-outs each
+""" % SOCKETS
+
+
+def storm(other):
+    """Connections whose first bytes are lost, time-out after time-out: hardly a packet that is no retransmission."""
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+    server = subprocess.Popen(["ip", "netns", "exec", other, sys.executable, "-c", LISTEN], **pipes)
+    client = None
+    try:
+        server.stdout.readline()
+        client = subprocess.Popen(inside(sys.executable, "-c", SEND), **pipes)
+        client.stdout.readline()
+        server.stdout.readline()
+        run("ip", "netns", "exec", other, "nft", "-f", "-", text="table inet loss {\n chain c {\n"
+            " type filter hook input priority 0;\n tcp dport 7 drop\n }\n}\n")
+        with stats(), rebpf("-o", "none") as tracer:
+            client.communicate("\n", timeout=60)
+            found = costs(tracer.programs())
+        return found, number(tracer.text(), "Attempts seen")
+    finally:
+        for process in filter(None, (client, server)):
+            process.kill()
+            process.wait()
+        run("ip", "netns", "exec", other, "nft", "delete", "table", "inet", "loss", check=False)
+
+
+def bench_retransmission(options, folder, other):
+    """All programs but the drop hook, whatever else they ran for."""
+    values = []
+    for _ in range(options.rounds):
+        found, attempts = storm(other)
+        values.append(sum(runs * ns for name, (runs, ns) in found.items() if name != "rebpf_drop") / attempts)
+    print("retransmission: %.0f ns of programs for each attempt, all its records together (%s)" % (
+        statistics.median(values), " ".join("%.0f" % v for v in values)))
+    print("  the last time, %d attempts: %s" % (attempts, ", ".join(
+        "%s %d runs of %.0f ns" % (name, runs, ns) for name, (runs, ns) in sorted(found.items()))))
+
+
 # ---- the classifier ----
 
 
@@ -355,7 +411,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--packets", type=int, default=500000)
-    parser.add_argument("--only", default="flood,cost,tc,user,latency")
+    parser.add_argument("--only", default="flood,cost,retransmission,tc,user,latency")
     parser.add_argument("--seed", type=int, default=1)
     options = parser.parse_args()
     random.seed(options.seed)
@@ -364,8 +420,8 @@ def main():
     print("kernel %s, %d CPUs, load %.2f" % (os.uname().release, os.cpu_count(), os.getloadavg()[0]))
     with namespace() as other, tempfile.TemporaryDirectory(prefix="rebpf-bench-") as folder:
         for name in options.only.split(","):
-            if name == "tc":
-                bench_tc(options, folder, other)
+            if name in ("tc", "retransmission"):
+                globals()["bench_" + name](options, folder, other)
             else:
                 globals()["bench_" + name](options, folder)
 
