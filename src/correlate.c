@@ -483,12 +483,16 @@ static void take_loss(struct correlate *c, const struct rec_loss *l)
 		c->lost_until_ns[l->ring][l->bucket] = l->h.ts_ns;
 }
 
-static void take_dropped(struct correlate *c, const struct rec_drop *record)
+static void take_dropped(struct correlate *c, const struct rec_drop *d)
 {
-	struct rec_drop d = *record;
-	struct event event = { .kind = EV_DROP, .mono_ns = d.h.ts_ns, .wall_ns = d.h.ts_ns + c->clock_offset };
+	struct event event;
 
-	if (!drops_take(c->drops, &d, &event.drop))
+	/* Not the whole event: there may be a million of these a second, and other kinds are much larger. */
+	memset(&event, 0, offsetof(struct event, drop) + sizeof(event.drop));
+	event.kind = EV_DROP;
+	event.mono_ns = d->h.ts_ns;
+	event.wall_ns = d->h.ts_ns + c->clock_offset;
+	if (!drops_take(c->drops, d, &event.drop))
 		return;
 	c->stats.drops++;
 	c->stats.drops_by_class[event.drop.place.class]++;

@@ -9,7 +9,11 @@
 
 #define FLAG_SYN 0x02
 #define FLAG_ACK 0x10
-#define MAX_STEPS 65536 /* of one walk; beyond, the answer is "forgotten" */
+/*
+ * Of one walk; beyond, the answer is "forgotten". So many drops of one flow since the copy that is asked for are rare, and a
+ * flood of packets of one flow, or with one sequence number, must not cost a search of all of them.
+ */
+#define MAX_STEPS 4096
 #define NUMBER_BITS 30
 #define NUMBER_MASK ((1u << NUMBER_BITS) - 1)
 #define MAX_PACKETS (1u << 24)
