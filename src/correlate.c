@@ -19,7 +19,7 @@
 
 #define SURVEY_WAIT_NS NSEC_PER_SEC
 #define CALL_MAX_NS (100 * NSEC_PER_MSEC) /* no call takes so long: the clock that stamped it was another */
-#define MAX_EVIDENCE 65536
+#define MAX_EVIDENCE (1u << 20) /* 5 s of a flood of 200,000 a second; 180 MB then, and nothing without drops */
 #define OPEN_MAX_NS (10 * NSEC_PER_SEC) /* an attempt takes microseconds: its end was lost */
 #define MAX_MISSED 16                   /* namespaces a tick; the others get their turn at the next */
 #define EVER_RETRANS 0x80         /* TCPCB_EVER_RETRANS, include/net/tcp.h: the same from 5.10 to 7.3 */

@@ -16,7 +16,7 @@
 
 /* A full control ring holds some 10,000 attempts; between two ticks fewer can be open. */
 #define MAX_OPEN_ATTEMPTS 16384
-#define MAX_FLOWS 65536
+#define MAX_FLOWS 131072
 
 struct pipeline {
 	const struct options *options;

@@ -83,7 +83,10 @@ static struct event event_spurious(void)
 
 static void add_frame(struct event *e, const char *symbol, uint64_t offset, const char *module)
 {
-	struct ev_code *code = &e->drop.stack[e->drop.stack_count++];
+	static struct ev_code stack[REBPF_STACK_DEPTH];
+	struct ev_code *code = &stack[e->drop.stack_count++];
+
+	e->drop.stack = stack;
 
 	code->address = 0xffffffff81000000 + offset;
 	code->offset = offset;
