@@ -414,22 +414,6 @@ void strbuf_u64(struct strbuf *b, uint64_t v)
 		strbuf_end(b, put_u64(p, v));
 }
 
-void strbuf_s64(struct strbuf *b, int64_t v)
-{
-	char *p = strbuf_room(b, PUT_U64_MAX);
-
-	if (p)
-		strbuf_end(b, put_s64(p, v));
-}
-
-void strbuf_hex(struct strbuf *b, uint64_t v)
-{
-	char *p = strbuf_room(b, PUT_HEX_MAX);
-
-	if (p)
-		strbuf_end(b, put_hex(p, v));
-}
-
 void strbuf_escaped(struct strbuf *b, const char *s, size_t max, bool one_word)
 {
 	size_t len = strnlen(s, max);
@@ -445,14 +429,6 @@ void strbuf_addr(struct strbuf *b, const uint8_t addr[16], int ip_version)
 
 	if (p)
 		strbuf_end(b, put_addr(p, addr, ip_version));
-}
-
-void strbuf_rfc3339(struct strbuf *b, uint64_t wall_ns)
-{
-	char *p = strbuf_room(b, PUT_RFC3339_MAX);
-
-	if (p)
-		strbuf_end(b, put_rfc3339(p, wall_ns));
 }
 
 void strbuf_clock(struct strbuf *b, uint64_t wall_ns, bool utc)

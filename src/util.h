@@ -70,8 +70,6 @@ static inline void strbuf_char(struct strbuf *b, char c)
 }
 
 void strbuf_u64(struct strbuf *b, uint64_t v);
-void strbuf_s64(struct strbuf *b, int64_t v);
-void strbuf_hex(struct strbuf *b, uint64_t v); /* "0x1f" */
 /* @v in at least @digits decimal digits, with leading zeros. */
 void strbuf_pad0(struct strbuf *b, uint64_t v, unsigned int digits);
 /* Spaces until the line that began at offset @start is @width wide. */
@@ -83,8 +81,6 @@ void strbuf_pad_to(struct strbuf *b, size_t start, size_t width);
 void strbuf_escaped(struct strbuf *b, const char *s, size_t max, bool one_word);
 /* Address of struct rec_flow: dotted quad, or RFC 5952 text as inet_ntop's for @ip_version 6; no brackets. */
 void strbuf_addr(struct strbuf *b, const uint8_t addr[16], int ip_version);
-/* Wall-clock time: "2026-11-21T04:03:02.123456789Z" (RFC 3339, UTC). */
-void strbuf_rfc3339(struct strbuf *b, uint64_t wall_ns);
 /* Time of day with microseconds, "04:03:02.123456", local or UTC. */
 void strbuf_clock(struct strbuf *b, uint64_t wall_ns, bool utc);
 
@@ -131,10 +127,11 @@ char *put_escaped(char *p, const char *s, size_t len, bool one_word);
 /* The inside of a JSON string, as field.h says, of exactly @len bytes, which may be any: PUT_JSON_MAX(len). */
 char *put_json(char *p, const char *s, size_t len);
 
-/* As strbuf_addr(), strbuf_rfc3339(), strbuf_clock(): PUT_ADDR_MAX, PUT_RFC3339_MAX, PUT_CLOCK_MAX. */
+/* As strbuf_addr() and strbuf_clock(): PUT_ADDR_MAX, PUT_CLOCK_MAX. */
 char *put_addr(char *p, const uint8_t addr[16], int ip_version);
-char *put_rfc3339(char *p, uint64_t wall_ns);
 char *put_clock(char *p, uint64_t wall_ns, bool utc);
+/* Wall-clock time: "2026-11-21T04:03:02.123456789Z" (RFC 3339, UTC). */
+char *put_rfc3339(char *p, uint64_t wall_ns);
 
 /* ---- small helpers ---- */
 
