@@ -80,7 +80,8 @@ class Tracer:
         stdout = self.log if self.ready and self.ready[0] == "o" else self.out
         self.process = subprocess.Popen(self.words, stdout=stdout, stderr=self.log)
         while self.ready and self.ready[1] not in self.text():
-            if self.process.poll() is not None or time.monotonic() - began > 20:
+            if self.process.poll() is not None or time.monotonic() - began > 60:
+                self.__exit__()
                 raise RuntimeError("%s: %s" % (self.words, self.text()))
             time.sleep(0.005)
         self.started = time.monotonic() - began
