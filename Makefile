@@ -141,7 +141,11 @@ $(B)/tests/empty $(B)/tests/paradox: $(B)/tests/%: tests/bench/%.c | $(DEPS_STAM
 	$(Q)mkdir -p $(@D)
 	$(Q)$(CC) $(ALL_CFLAGS) -Werror $< -o $@ -lbpf
 
-bench: all $(FLOOD) $(B)/tests/empty
+$(B)/tests/stream: tests/bench/stream.c tests/unit/records.h bpf/event.h | $(DEPS_STAMP)
+	$(call msg,CC,$@)
+	$(Q)$(CC) $(ALL_CFLAGS) -Werror $< -o $@
+
+bench: all $(FLOOD) $(B)/tests/empty $(B)/tests/stream
 	$(Q)tests/bench/bench.py $(BENCH)
 
 compare: all $(FLOOD)

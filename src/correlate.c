@@ -19,7 +19,7 @@
 
 #define SURVEY_WAIT_NS NSEC_PER_SEC
 #define CALL_MAX_NS (100 * NSEC_PER_MSEC) /* no call takes so long: the clock that stamped it was another */
-#define MAX_EVIDENCE 65536
+#define MAX_EVIDENCE (1u << 20) /* 5 s of a flood of 200,000 a second; 180 MB then, and nothing without drops */
 #define OPEN_MAX_NS (10 * NSEC_PER_SEC) /* an attempt takes microseconds: its end was lost */
 #define MAX_MISSED 16                   /* namespaces a tick; the others get their turn at the next */
 #define EVER_RETRANS 0x80         /* TCPCB_EVER_RETRANS, include/net/tcp.h: the same from 5.10 to 7.3 */
@@ -483,12 +483,16 @@ static void take_loss(struct correlate *c, const struct rec_loss *l)
 		c->lost_until_ns[l->ring][l->bucket] = l->h.ts_ns;
 }
 
-static void take_dropped(struct correlate *c, const struct rec_drop *record)
+static void take_dropped(struct correlate *c, const struct rec_drop *d)
 {
-	struct rec_drop d = *record;
-	struct event event = { .kind = EV_DROP, .mono_ns = d.h.ts_ns, .wall_ns = d.h.ts_ns + c->clock_offset };
+	struct event event;
 
-	if (!drops_take(c->drops, &d, &event.drop))
+	/* Not the whole event: there may be a million of these a second, and other kinds are much larger. */
+	memset(&event, 0, offsetof(struct event, drop) + sizeof(event.drop));
+	event.kind = EV_DROP;
+	event.mono_ns = d->h.ts_ns;
+	event.wall_ns = d->h.ts_ns + c->clock_offset;
+	if (!drops_take(c->drops, d, &event.drop))
 		return;
 	c->stats.drops++;
 	c->stats.drops_by_class[event.drop.place.class]++;

@@ -74,14 +74,17 @@ static void terminate_texts(union record *r)
 int decode_record(union record *out, const void *data, size_t size)
 {
 	struct rec_header h;
+	size_t known;
 
 	if (size < sizeof(h))
 		return -EBADMSG;
 	memcpy(&h, data, sizeof(h));
 	if (h.size != size || h.kind == REC_NONE || h.kind >= REC_KIND_COUNT)
 		return -EBADMSG;
-	memset(out, 0, kinds[h.kind].size);
-	memcpy(out, data, size < kinds[h.kind].size ? size : kinds[h.kind].size);
+	known = kinds[h.kind].size;
+	memcpy(out, data, size < known ? size : known);
+	if (size < known)
+		memset((char *)out + size, 0, known - size);
 	terminate_texts(out);
 	return 0;
 }

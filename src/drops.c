@@ -25,6 +25,8 @@ struct drops {
 	struct rec_socket socket;
 	struct recent recent[RECENT];
 	unsigned int recent_count;
+	uint64_t recent_ns; /* of the newest */
+	struct ev_code stack[REBPF_STACK_DEPTH]; /* of the last drop that had one */
 };
 
 struct drops *drops_new(struct places *places, struct evidence *evidence, struct hostnet *hostnet,
@@ -54,6 +56,8 @@ void drops_learn_socket(struct drops *d, const struct rec_socket *s)
 /* Rebpf's own drop comes first, then perhaps the kernel's kfree_skb of the same buffer. */
 static bool is_told(struct drops *d, const struct rec_drop *r)
 {
+	if (!d->recent_count || (int64_t)(r->h.ts_ns - d->recent_ns) >= (int64_t)RECENT_NS)
+		return false;
 	for (unsigned int i = 0; i < RECENT; i++) {
 		struct recent *x = &d->recent[i];
 
@@ -94,10 +98,10 @@ static void fill_socket(struct drops *d, const struct rec_drop *r, struct ev_dro
 	d->socket.skb = 0;
 }
 
-static void fill_stack(const struct drops *d, const struct rec_drop *r, struct ev_drop *ev)
+static void fill_stack(struct drops *d, const struct rec_drop *r, struct ev_drop *ev)
 {
 	for (unsigned int i = 0; i < REBPF_STACK_DEPTH && r->stack[i]; i++) {
-		struct ev_code *code = &ev->stack[ev->stack_count++];
+		struct ev_code *code = &d->stack[ev->stack_count++];
 		struct ev_drop_place place = {};
 
 		names_fill(d->names, r->stack[i], 0, &place);
@@ -106,9 +110,10 @@ static void fill_stack(const struct drops *d, const struct rec_drop *r, struct e
 		memcpy(code->symbol, place.symbol, sizeof(code->symbol));
 		memcpy(code->module, place.module, sizeof(code->module));
 	}
+	ev->stack = d->stack;
 }
 
-static void fill(struct drops *d, const struct rec_drop *r, uint32_t id, struct ev_drop *ev)
+static void fill(struct drops *d, const struct rec_drop *r, const struct place *place, struct ev_drop *ev)
 {
 	struct rec_flow *f = &ev->c.flow;
 
@@ -119,8 +124,9 @@ static void fill(struct drops *d, const struct rec_drop *r, uint32_t id, struct 
 	f->ip_version = r->t.ip_version;
 	f->netns = r->netns;
 	ev->c.task = r->task;
-	places_fill(d->places, id, r->ifname, &ev->place);
-	ev->meaning = places_get(d->places, id)->meaning;
+	ev->place = place->text;
+	memcpy(ev->place.ifname, r->ifname, sizeof(ev->place.ifname));
+	ev->meaning = place->meaning;
 	ev->synthetic = r->source != DROP_SOURCE_KFREE;
 	ev->protocol = r->t.protocol;
 	ev->tcp_flags = r->tcp_flags;
@@ -132,14 +138,8 @@ static void fill(struct drops *d, const struct rec_drop *r, uint32_t id, struct 
 	ev->packet_len = r->len;
 	ev->skb = r->skb;
 	fill_socket(d, r, ev);
-	fill_stack(d, r, ev);
-}
-
-/* A driver counts what it drops among the device's errors. */
-static bool is_drivers(const struct place *p)
-{
-	return p->fate == DROP_FATE_DRIVER || !strcmp(p->text.reason, "FULL_RING") ||
-	       !strncmp(p->text.symbol, "tun_", 4) || !strncmp(p->text.symbol, "veth_", 5);
+	if (r->stack[0])
+		fill_stack(d, r, ev);
 }
 
 static bool begins_with_any(const char *text, const char *const *prefixes, size_t count)
@@ -178,31 +178,32 @@ static enum evidence_unsent judge_unsent(const struct rec_drop *r, const struct 
 	return begins_with_any(qdisc, plain, ARRAY_SIZE(plain)) ? UNSENT_FAILED : UNSENT_UNCLEAR;
 }
 
-/* Where the kernel side had only the number of the device. */
-static void name_device(const struct drops *d, struct rec_drop *r)
-{
-	if (!r->ifname[0] && r->ifindex)
-		snprintf(r->ifname, sizeof(r->ifname), "%s", hostnet_ifname(d->hostnet, r->netns, r->ifindex));
-}
-
-bool drops_take(struct drops *d, struct rec_drop *r, struct ev_drop *ev)
+bool drops_take(struct drops *d, const struct rec_drop *r, struct ev_drop *ev)
 {
 	enum drop_source source = r->source < DROP_SOURCE_COUNT ? r->source : DROP_SOURCE_KFREE;
 	const struct place *place;
+	struct rec_drop named;
 	uint32_t id;
 
 	if (source == DROP_SOURCE_KFREE && is_told(d, r))
 		return false;
-	name_device(d, r);
-	if (source != DROP_SOURCE_KFREE)
-		d->recent[d->recent_count++ % RECENT] = 
-			(struct recent){ r->t, r->seq, r->skb, r->h.ts_ns };
+	/* Where the kernel side had only the number of the device. */
+	if (!r->ifname[0] && r->ifindex) {
+		named = *r;
+		snprintf(named.ifname, sizeof(named.ifname), "%s", hostnet_ifname(d->hostnet, r->netns, r->ifindex));
+		r = &named;
+	}
+	if (source != DROP_SOURCE_KFREE) {
+		d->recent[d->recent_count++ % RECENT] = (struct recent){ r->t, r->seq, r->skb, r->h.ts_ns };
+		if (r->h.ts_ns > d->recent_ns)
+			d->recent_ns = r->h.ts_ns;
+	}
 	id = places_id(d->places, r->location, r->reason, source);
 	place = places_get(d->places, id);
 	if (r->t.protocol == IPPROTO_NUMBER_TCP && source != DROP_SOURCE_RETRIES_EXCEEDED)
 		evidence_add(d->evidence, r, id, place->fate, judge_unsent(r, place));
-	if (is_drivers(place))
+	if (place->is_drivers)
 		hostnet_note_drop(d->hostnet, r->netns, r->ifindex, r->h.ts_ns);
-	fill(d, r, id, ev);
+	fill(d, r, place, ev);
 	return true;
 }

@@ -21,6 +21,6 @@ void drops_learn_socket(struct drops *d, const struct rec_socket *s);
  * Takes a drop (and completes its device's name) into the evidence and describes it (*ev is all zero). False: it is the same loss that was told before (the
  * kernel frees a packet of which rebpf has already said why).
  */
-bool drops_take(struct drops *d, struct rec_drop *r, struct ev_drop *ev);
+bool drops_take(struct drops *d, const struct rec_drop *r, struct ev_drop *ev);
 
 #endif

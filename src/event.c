@@ -3,6 +3,7 @@
 #include "event.h"
 
 #include <errno.h>
+#include <string.h>
 
 #include "field.h"
 #include "util.h"
@@ -85,73 +86,71 @@ void event_cause_drop_fields(const struct ev_cause_drop *d, bool known, bool sho
 	field_object_end(v);
 }
 
+/* Longest parts of the head: a clock, a title, a number, a comm all of whose bytes are escaped, two ends with a port. */
+#define HEAD_MAX (PUT_CLOCK_MAX + 16 + PUT_U64_MAX + PUT_ESCAPED_MAX(REBPF_COMM_LEN) + 2 * (PUT_ADDR_MAX + 8) + 2 * PUT_PAD_MAX)
+
 /* A space at least, and on to where the column begins. */
-static void next_column(struct strbuf *out, size_t start, enum head_column column)
+static inline char *next_column(char *p, char *start, enum head_column column)
 {
-	strbuf_char(out, ' ');
-	strbuf_pad_to(out, start, column);
+	*p++ = ' ';
+	return put_pad(p, start + column);
 }
 
-static void put_end(struct strbuf *out, const __u8 addr[16], int ip_version, uint16_t port)
+static inline char *put_end(char *p, const __u8 addr[16], int ip_version, uint16_t port)
 {
 	if (!ip_version) {
-		strbuf_char(out, '-');
-		return;
+		*p++ = '-';
+		return p;
 	}
 	if (ip_version == 6)
-		strbuf_char(out, '[');
-	strbuf_addr(out, addr, ip_version);
+		*p++ = '[';
+	p = put_addr(p, addr, ip_version);
 	if (ip_version == 6)
-		strbuf_char(out, ']');
+		*p++ = ']';
 	if (!port)
-		return;
-	strbuf_char(out, ':');
-	strbuf_u64(out, port);
+		return p;
+	*p++ = ':';
+	return put_u64(p, port);
+}
+
+static inline char *put_comm(char *p, const struct rec_owner *owner)
+{
+	size_t len = strnlen(owner->comm, sizeof(owner->comm));
+
+	return len ? put_escaped(p, owner->comm, len, true) : put_bytes(p, "\"\"", 2);
 }
 
 void event_common_head(const struct event *e, const struct ev_common *c, struct strbuf *out, bool utc)
 {
 	const struct rec_flow *flow = &c->flow;
 	const struct rec_owner *owner = &c->owner;
-	size_t start = out->len;
+	char *start = strbuf_room(out, HEAD_MAX), *p;
 
-	strbuf_clock(out, e->wall_ns, utc);
-	next_column(out, start, HEAD_EVENT);
-	strbuf_str(out, event_types[e->kind].title);
-	next_column(out, start, HEAD_PID);
-	if (owner->tgid)
-		strbuf_u64(out, owner->tgid);
-	else
-		strbuf_char(out, '-');
-	next_column(out, start, HEAD_COMM);
-	if (!owner->tgid)
-		strbuf_char(out, '-');
-	else if (!owner->comm[0])
-		strbuf_add(out, "\"\"", 2);
-	else
-		strbuf_escaped(out, owner->comm, sizeof(owner->comm), true);
-	next_column(out, start, HEAD_FLOW);
-	put_end(out, flow->laddr, flow->ip_version, flow->lport);
-	strbuf_add(out, " > ", 3);
-	put_end(out, flow->raddr, flow->ip_version, flow->rport);
-	strbuf_pad_to(out, start, HEAD_END);
+	if (!start)
+		return;
+	p = next_column(put_clock(start, e->wall_ns, utc), start, HEAD_EVENT);
+	p = next_column(put_str(p, event_types[e->kind].title), start, HEAD_PID);
+	p = owner->tgid ? put_u64(p, owner->tgid) : put_bytes(p, "-", 1);
+	p = next_column(p, start, HEAD_COMM);
+	p = owner->tgid ? put_comm(p, owner) : put_bytes(p, "-", 1);
+	p = next_column(p, start, HEAD_FLOW);
+	p = put_end(p, flow->laddr, flow->ip_version, flow->lport);
+	p = put_end(put_bytes(p, " > ", 3), flow->raddr, flow->ip_version, flow->rport);
+	strbuf_end(out, put_pad(p, start + HEAD_END));
 }
 
 void event_text_header(struct strbuf *out)
 {
-	size_t start = out->len;
+	char *start = strbuf_room(out, HEAD_MAX), *p;
 
-	strbuf_str(out, "TIME");
-	next_column(out, start, HEAD_EVENT);
-	strbuf_str(out, "EVENT");
-	next_column(out, start, HEAD_PID);
-	strbuf_str(out, "PID");
-	next_column(out, start, HEAD_COMM);
-	strbuf_str(out, "COMM");
-	next_column(out, start, HEAD_FLOW);
-	strbuf_str(out, "SOURCE > DESTINATION");
-	strbuf_pad_to(out, start, HEAD_END);
-	strbuf_str(out, " DETAILS\n");
+	if (!start)
+		return;
+	p = next_column(put_str(start, "TIME"), start, HEAD_EVENT);
+	p = next_column(put_str(p, "EVENT"), start, HEAD_PID);
+	p = next_column(put_str(p, "PID"), start, HEAD_COMM);
+	p = next_column(put_str(p, "COMM"), start, HEAD_FLOW);
+	p = put_pad(put_str(p, "SOURCE > DESTINATION"), start + HEAD_END);
+	strbuf_end(out, put_str(p, " DETAILS\n"));
 }
 
 /* ---- names of closed lists ---- */

@@ -185,7 +185,7 @@ struct ev_drop {
 	uint32_t packet_len; /* from the IP header on; 0: unknown */
 	uint64_t skb;
 	unsigned int stack_count; /* 0: none was taken */
-	struct ev_code stack[REBPF_STACK_DEPTH];
+	const struct ev_code *stack; /* lives as long as the event is being handled */
 };
 
 /* How an active open ended. FAILED: this host could not begin it (no free port, a firewall on the way out, ...). */

@@ -9,7 +9,12 @@
 
 #define FLAG_SYN 0x02
 #define FLAG_ACK 0x10
-#define MAX_STEPS 65536 /* of one walk; beyond, the answer is "forgotten" */
+/*
+ * Steps of one walk; beyond, the answer is "forgotten". By sequence number there are fewer: those of all flows are spread
+ * evenly, and a flood of packets with one and the same must not cost a search of all of them.
+ */
+#define MAX_STEPS 65536
+#define MAX_SEQ_STEPS 4096
 #define NUMBER_BITS 30
 #define NUMBER_MASK ((1u << NUMBER_BITS) - 1)
 #define MAX_PACKETS (1u << 24)
@@ -30,8 +35,8 @@ struct packet {
 	uint64_t latest_ns; /* of it and all before it in the log, which is in the order of the ring: nothing older is newer */
 	uint64_t stamp_ns;
 	uint64_t sk; /* that sent it, 0: not known */
-	uint64_t key[KEY_SEQ]; /* of its tuples, 0: none */
-	uint64_t end[2];       /* of its source and its destination */
+	uint64_t end[2]; /* keys of its source and its destination: with them, of its tuple */
+	uint64_t nat[2]; /* keys of its other tuples, 0: none */
 	uint32_t next[KEY_COUNT]; /* link to the next older one in the same bucket */
 	uint32_t seq, end_seq, ack, tsval, tsecr;
 	uint32_t place, netns, pid;
@@ -87,11 +92,6 @@ void evidence_free(struct evidence *e)
 	free(e);
 }
 
-uint32_t evidence_size(const struct evidence *e)
-{
-	return e->count;
-}
-
 /* ---- keys ---- */
 
 static uint64_t mix(uint64_t h, uint64_t x)
@@ -119,6 +119,11 @@ static uint64_t key_of_tuple(const struct evidence *e, const struct rec_tuple *t
 		return 0;
 	return key_of_ends(key_of_end(e, t->saddr, t->sport, t->ip_version),
 			   key_of_end(e, t->daddr, t->dport, t->ip_version));
+}
+
+static uint64_t key_at(const struct packet *p, unsigned int which)
+{
+	return which == KEY_PACKET ? key_of_ends(p->end[0], p->end[1]) : p->nat[which - KEY_NAT];
 }
 
 static uint64_t key_of_seq(uint32_t step)
@@ -172,7 +177,7 @@ static void forget(struct evidence *e, const struct packet *p)
 {
 	raise_to(&e->forgotten_any_ns, p->ts_ns);
 	raise_to(&e->forgotten_ns[flow_bucket_of(p->end[0], p->end[1])], p->ts_ns);
-	if (p->key[KEY_NAT])
+	if (p->nat[0])
 		raise_to(&e->forgotten_nat_ns, p->ts_ns);
 }
 
@@ -210,14 +215,13 @@ void evidence_add(struct evidence *e, const struct rec_drop *d, uint32_t place, 
 	memcpy(p->ifname, d->ifname, sizeof(p->ifname));
 	p->end[0] = key_of_end(e, d->t.saddr, d->t.sport, d->t.ip_version);
 	p->end[1] = key_of_end(e, d->t.daddr, d->t.dport, d->t.ip_version);
-	p->key[KEY_PACKET] = key_of_ends(p->end[0], p->end[1]);
-	p->key[KEY_NAT] = key_of_tuple(e, &d->nat[0]);
-	p->key[KEY_NAT2] = key_of_tuple(e, &d->nat[1]);
-	for (unsigned int i = 0; i < KEY_SEQ; i++) {
-		if (i && p->key[i] == p->key[KEY_PACKET])
-			p->key[i] = 0;
-		if (p->key[i])
-			chain(e, p, i, p->key[i]);
+	chain(e, p, KEY_PACKET, key_at(p, KEY_PACKET));
+	for (unsigned int i = 0; i < 2; i++) {
+		p->nat[i] = key_of_tuple(e, &d->nat[i]);
+		if (p->nat[i] == key_at(p, KEY_PACKET))
+			p->nat[i] = 0;
+		if (p->nat[i])
+			chain(e, p, KEY_NAT + i, p->nat[i]);
 	}
 	chain(e, p, KEY_SEQ, seq_key_of(p));
 }
@@ -391,7 +395,7 @@ static void look_at_reverse(struct search *s, const struct packet *p, bool nat)
 
 static bool has_key(const struct packet *p, uint64_t key)
 {
-	return p->key[KEY_PACKET] == key || p->key[KEY_NAT] == key || p->key[KEY_NAT2] == key;
+	return key_at(p, KEY_PACKET) == key || p->nat[0] == key || p->nat[1] == key;
 }
 
 /* With one equal end, it may be the flow before or after translation. */
@@ -453,9 +457,9 @@ static void walk(struct search *s, uint64_t key, bool by_seq, enum walk how)
 
 	while ((p = follow(s->e, link)) && p->latest_ns >= s->q->from_ns) {
 		unsigned int which = link >> NUMBER_BITS;
-		uint64_t its_key = which == KEY_SEQ ? seq_key_of(p) : p->key[which];
+		uint64_t its_key = which == KEY_SEQ ? seq_key_of(p) : key_at(p, which);
 
-		if (++steps > MAX_STEPS) {
+		if (++steps > (by_seq ? MAX_SEQ_STEPS : MAX_STEPS)) {
 			s->a->forgotten = true;
 			return;
 		}
@@ -539,7 +543,7 @@ bool evidence_find_copy(const struct evidence *e, const struct rec_tuple *t, uin
 	for (unsigned int steps = 0; (p = follow(e, link)) && p->latest_ns >= from_ns && steps < MAX_STEPS; steps++) {
 		unsigned int which = link >> NUMBER_BITS;
 
-		if (which == KEY_PACKET && p->key[which] == key && p->stamp_ns == stamp_ns && p->ts_ns >= from_ns &&
+		if (which == KEY_PACKET && key_at(p, which) == key && p->stamp_ns == stamp_ns && p->ts_ns >= from_ns &&
 		    p->ts_ns <= until_ns)
 			found(out, p, false);
 		link = p->next[which];

@@ -13,7 +13,7 @@
 
 struct evidence;
 
-/* At most @max packets (some 150 bytes each, touched as needed). NULL: no memory. */
+/* At most @max packets (some 180 bytes each with what finds them, touched as needed). NULL: no memory. */
 struct evidence *evidence_new(uint32_t max);
 void evidence_free(struct evidence *e);
 
@@ -88,8 +88,5 @@ void evidence_ask(const struct evidence *e, const struct evidence_query *q, stru
 /* The copy with this departure time, if it was dropped between the two times. */
 bool evidence_find_copy(const struct evidence *e, const struct rec_tuple *t, uint64_t stamp_ns, uint64_t from_ns,
 			uint64_t until_ns, struct evidence_drop *out);
-
-/* How many packets it knows now. */
-uint32_t evidence_size(const struct evidence *e);
 
 #endif

@@ -1,44 +1,10 @@
 // SPDX-License-Identifier: MIT
-/* The text and JSON visitors (field.h). */
+/* The text and JSON visitors (field.h). Each field is one look at the room that is left, and then written in one go. */
 #include "field.h"
 
 #include <string.h>
 
 #include "util.h"
-
-/* ---- what both share ---- */
-
-/*
- * "symbol+0xoff" and the module after @gap; the address where there is no symbol. The strings have passed no
- * check: @quote escapes them.
- */
-static void put_location(struct strbuf *b, const struct field_location *l, const char *gap,
-			 void (*quote)(struct strbuf *b, const char *s, size_t max))
-{
-	if (!l->symbol[0]) {
-		strbuf_hex(b, l->address);
-		return;
-	}
-	quote(b, l->symbol, l->max);
-	strbuf_char(b, '+');
-	strbuf_hex(b, l->offset);
-	if (l->module[0]) {
-		strbuf_str(b, gap);
-		strbuf_char(b, '[');
-		quote(b, l->module, l->max);
-		strbuf_char(b, ']');
-	}
-}
-
-static void put_lead(struct strbuf *b, const char lead[FIELD_LEAD_MAX], size_t len)
-{
-	char *p = strbuf_room(b, FIELD_LEAD_MAX);
-
-	if (!p)
-		return;
-	memcpy(p, lead, FIELD_LEAD_MAX);
-	strbuf_end(b, p + len);
-}
 
 /* ---- text ---- */
 
@@ -47,161 +13,197 @@ static struct visitor_text *as_text(struct visitor *v)
 	return (struct visitor_text *)v;
 }
 
-static struct strbuf *text_lead(struct visitor *v, const struct field *f)
+/* The lead, and room for a value of @max bytes and its tail. NULL: no memory. */
+static inline char *text_begin(struct visitor *v, const struct field *f, size_t max)
 {
 	struct visitor_text *t = as_text(v);
+	char *p = strbuf_room(t->out, FIELD_LEAD_MAX + max + 1);
 
-	if (f->place == PLACE_ELEMENT && t->first)
+	if (!p)
+		return NULL;
+	if (f->place == PLACE_ELEMENT && t->first) {
 		t->first = false;
-	else
-		put_lead(t->out, f->text, f->text_len);
-	return t->out;
+		return p;
+	}
+	memcpy(p, f->text, FIELD_LEAD_MAX);
+	return p + f->text_len;
 }
 
-static void text_tail(struct strbuf *b, const struct field *f)
+static inline void text_end(struct visitor *v, const struct field *f, char *p)
 {
 	if (f->place == PLACE_NOTE)
-		strbuf_char(b, ')');
+		*p++ = ')';
+	strbuf_end(as_text(v)->out, p);
 }
 
 static void text_null(struct visitor *v, const struct field *f)
 {
-	if (f->place != PLACE_NOTE)
-		strbuf_char(text_lead(v, f), '-');
+	char *p = f->place == PLACE_NOTE ? NULL : text_begin(v, f, 1);
+
+	if (!p)
+		return;
+	*p++ = '-';
+	text_end(v, f, p);
 }
 
 static void text_u64(struct visitor *v, const struct field *f, uint64_t value)
 {
-	struct strbuf *b = text_lead(v, f);
+	char *p = text_begin(v, f, PUT_U64_MAX);
 
-	strbuf_u64(b, value);
-	text_tail(b, f);
+	if (p)
+		text_end(v, f, put_u64(p, value));
 }
 
 static void text_s64(struct visitor *v, const struct field *f, int64_t value)
 {
-	struct strbuf *b = text_lead(v, f);
+	char *p = text_begin(v, f, PUT_U64_MAX);
 
-	strbuf_s64(b, value);
-	text_tail(b, f);
+	if (p)
+		text_end(v, f, put_s64(p, value));
 }
 
 static void text_hex(struct visitor *v, const struct field *f, uint64_t value)
 {
-	struct strbuf *b = text_lead(v, f);
+	char *p = text_begin(v, f, PUT_HEX_MAX);
 
-	strbuf_hex(b, value);
-	text_tail(b, f);
+	if (p)
+		text_end(v, f, put_hex(p, value));
 }
 
 static void text_us(struct visitor *v, const struct field *f, uint64_t us)
 {
-	struct strbuf *b = text_lead(v, f);
+	char *p = text_begin(v, f, PUT_U64_MAX + 3);
 
-	strbuf_u64(b, us / 1000);
-	strbuf_char(b, '.');
-	strbuf_pad0(b, us % 1000, 3);
-	strbuf_add(b, "ms", 2);
-	text_tail(b, f);
+	if (!p)
+		return;
+	p = put_u64(p, us / 1000);
+	*p++ = '.';
+	p = put_pad0(p, us % 1000, 3);
+	text_end(v, f, put_bytes(p, "ms", 2));
 }
 
 static void text_share(struct visitor *v, const struct field *f, uint64_t value, uint64_t whole)
 {
-	struct strbuf *b = text_lead(v, f);
+	char *p = text_begin(v, f, 2 * PUT_U64_MAX + 1);
 
-	strbuf_u64(b, value);
-	strbuf_char(b, '/');
-	strbuf_u64(b, whole);
-	text_tail(b, f);
+	if (!p)
+		return;
+	p = put_u64(p, value);
+	*p++ = '/';
+	text_end(v, f, put_u64(p, whole));
 }
 
 static void text_boolean(struct visitor *v, const struct field *f, bool value)
 {
-	struct strbuf *b = text_lead(v, f);
+	char *p = text_begin(v, f, 3);
 
-	strbuf_str(b, value ? "yes" : "no");
-	text_tail(b, f);
+	if (p)
+		text_end(v, f, value ? put_bytes(p, "yes", 3) : put_bytes(p, "no", 2));
 }
+
+/* Select graphic rendition (ECMA-48): yellow, bold red. */
+static const char *const tone_on[] = {
+	[TONE_NONE] = "",
+	[TONE_NOTICE] = "\033[33m",
+	[TONE_BAD] = "\033[1;31m",
+};
+#define TONE_OFF "\033[0m"
+#define TONE_MAX 16 /* of both */
 
 static void text_name(struct visitor *v, const struct field *f, const char *word, enum field_tone tone)
 {
-	/* Select graphic rendition (ECMA-48): yellow, bold red. */
-	static const char *const on[] = {
-		[TONE_NONE] = "",
-		[TONE_NOTICE] = "\033[33m",
-		[TONE_BAD] = "\033[1;31m",
-	};
-	struct strbuf *b = text_lead(v, f);
 	bool color = as_text(v)->color && tone != TONE_NONE;
+	size_t len = strlen(word) - f->strip;
+	char *p = text_begin(v, f, len + TONE_MAX);
 
+	if (!p)
+		return;
 	if (color)
-		strbuf_str(b, on[tone]);
-	strbuf_str(b, word + f->strip);
+		p = put_str(p, tone_on[tone]);
+	p = put_bytes(p, word + f->strip, len);
 	if (color)
-		strbuf_str(b, "\033[0m");
-	text_tail(b, f);
-}
-
-static void text_quote(struct strbuf *b, const char *s, size_t max)
-{
-	strbuf_escaped(b, s, max, true);
+		p = put_str(p, TONE_OFF);
+	text_end(v, f, p);
 }
 
 static void text_string(struct visitor *v, const struct field *f, const char *s, size_t max)
 {
-	struct strbuf *b = text_lead(v, f);
+	size_t len = strnlen(s, max);
+	char *p = text_begin(v, f, 2 + PUT_ESCAPED_MAX(len));
 
-	if (max && s[0])
-		text_quote(b, s, max);
-	else
-		strbuf_add(b, "\"\"", 2);
-	text_tail(b, f);
+	if (p)
+		text_end(v, f, len ? put_escaped(p, s, len, true) : put_bytes(p, "\"\"", 2));
 }
 
 static void text_sentence(struct visitor *v, const struct field *f, const char *s)
 {
-	struct strbuf *b = text_lead(v, f);
-	size_t len;
+	size_t len = strlen(s), part;
+	char *p = text_begin(v, f, 2 + PUT_ESCAPED_MAX(len));
 
-	strbuf_char(b, '"');
-	for (;; s += len + 1) {
-		len = strcspn(s, "\"");
-		strbuf_escaped(b, s, len, false);
-		if (!s[len])
+	if (!p)
+		return;
+	*p++ = '"';
+	for (;; s += part + 1) {
+		part = strcspn(s, "\"");
+		p = put_escaped(p, s, part, false);
+		if (!s[part])
 			break;
-		strbuf_char(b, '\''); /* the quotes around it are the only ones */
+		*p++ = '\''; /* the quotes around it are the only ones */
 	}
-	strbuf_char(b, '"');
-	text_tail(b, f);
+	*p++ = '"';
+	text_end(v, f, p);
 }
 
 static void text_address(struct visitor *v, const struct field *f, const uint8_t addr[16], int ip_version)
 {
-	struct strbuf *b = text_lead(v, f);
+	char *p = text_begin(v, f, PUT_ADDR_MAX);
 
-	strbuf_addr(b, addr, ip_version);
-	text_tail(b, f);
+	if (p)
+		text_end(v, f, put_addr(p, addr, ip_version));
 }
 
 static void text_time(struct visitor *v, const struct field *f, uint64_t wall_ns)
 {
-	struct strbuf *b = text_lead(v, f);
+	char *p = text_begin(v, f, PUT_RFC3339_MAX);
 
-	strbuf_rfc3339(b, wall_ns);
-	text_tail(b, f);
+	if (p)
+		text_end(v, f, put_rfc3339(p, wall_ns));
+}
+
+/* What a location takes beside its two names. */
+#define LOCATION_MAX (PUT_HEX_MAX + sizeof("+ []"))
+
+static char *put_text_location(char *p, const struct field_location *l, size_t symbol_len, size_t module_len)
+{
+	if (!symbol_len)
+		return put_hex(p, l->address);
+	p = put_escaped(p, l->symbol, symbol_len, true);
+	*p++ = '+';
+	p = put_hex(p, l->offset);
+	if (!module_len)
+		return p;
+	*p++ = '[';
+	p = put_escaped(p, l->module, module_len, true);
+	*p++ = ']';
+	return p;
 }
 
 void text_put_location(struct strbuf *b, const struct field_location *l)
 {
-	put_location(b, l, "", text_quote);
+	size_t symbol_len = strnlen(l->symbol, l->max), module_len = strnlen(l->module, l->max);
+	char *p = strbuf_room(b, LOCATION_MAX + PUT_ESCAPED_MAX(symbol_len + module_len));
+
+	if (p)
+		strbuf_end(b, put_text_location(p, l, symbol_len, module_len));
 }
 
 static void text_location(struct visitor *v, const struct field *f, const struct field_location *l)
 {
-	struct strbuf *b = text_lead(v, f);
+	size_t symbol_len = strnlen(l->symbol, l->max), module_len = strnlen(l->module, l->max);
+	char *p = text_begin(v, f, LOCATION_MAX + PUT_ESCAPED_MAX(symbol_len + module_len));
 
-	text_put_location(b, l);
-	text_tail(b, f);
+	if (p)
+		text_end(v, f, put_text_location(p, l, symbol_len, module_len));
 }
 
 /* Within an object or list all wanted parts show, whatever level the walk is at. */
@@ -223,16 +225,19 @@ static void text_leave(struct visitor *v)
 
 static void text_object(struct visitor *v, const struct field *f)
 {
-	text_lead(v, f);
+	char *p = text_begin(v, f, 0);
+
+	if (p)
+		strbuf_end(as_text(v)->out, p);
 	text_enter(as_text(v));
 }
 
 static void text_list(struct visitor *v, const struct field *f, unsigned int count)
 {
-	struct strbuf *b = text_lead(v, f);
+	char *p = text_begin(v, f, 4);
 
-	if (!count)
-		strbuf_add(b, "none", 4);
+	if (p)
+		strbuf_end(as_text(v)->out, count ? p : put_bytes(p, "none", 4));
 	as_text(v)->first = true;
 	text_enter(as_text(v));
 }
@@ -279,68 +284,74 @@ static struct visitor_json *as_json(struct visitor *v)
 	return (struct visitor_json *)v;
 }
 
-static struct strbuf *json_key(struct visitor *v, const struct field *f)
+/* The key, and room for a value of @max bytes. NULL: no memory. */
+static inline char *json_begin(struct visitor *v, const struct field *f, size_t max)
 {
 	struct visitor_json *j = as_json(v);
+	char *p = strbuf_room(j->out, 1 + FIELD_LEAD_MAX + max);
 
-	if (!j->first)
-		strbuf_char(j->out, ',');
-	put_lead(j->out, f->json, f->json_len);
+	if (!p)
+		return NULL;
+	*p = ',';
+	p += !j->first;
 	j->first = false;
-	return j->out;
+	memcpy(p, f->json, FIELD_LEAD_MAX);
+	return p + f->json_len;
 }
 
-/*
- * The inside of a string, from bytes of any kind. Valid JSON whatever they are, since only ASCII comes out
- * (how the others look: field.h).
- */
-static void json_quote(struct strbuf *b, const char *s, size_t max)
+static inline void json_end(struct visitor *v, char *p)
 {
-	static const char digits[] = "0123456789abcdef";
-	char esc[6] = { '\\', 'u', '0', '0' };
-	size_t i, from = 0;
+	strbuf_end(as_json(v)->out, p);
+}
 
-	for (i = 0; i < max && s[i]; i++) {
-		unsigned char c = (unsigned char)s[i];
+/* The end of a string that began with a quote. */
+static inline void json_end_quoted(struct visitor *v, char *p)
+{
+	*p++ = '"';
+	json_end(v, p);
+}
 
-		if (c >= 0x20 && c < 0x7f && c != '"' && c != '\\')
-			continue;
-		strbuf_add(b, s + from, i - from);
-		from = i + 1;
-		if (c == '"' || c == '\\') {
-			strbuf_char(b, '\\');
-			strbuf_char(b, (char)c);
-		} else {
-			esc[4] = digits[c >> 4];
-			esc[5] = digits[c & 15];
-			strbuf_add(b, esc, sizeof(esc));
-		}
-	}
-	strbuf_add(b, s + from, i - from);
+/* The beginning of a string of @max bytes. */
+static inline char *json_begin_quoted(struct visitor *v, const struct field *f, size_t max)
+{
+	char *p = json_begin(v, f, max + 2);
+
+	if (!p)
+		return NULL;
+	*p++ = '"';
+	return p;
 }
 
 static void json_null(struct visitor *v, const struct field *f)
 {
-	strbuf_add(json_key(v, f), "null", 4);
+	char *p = json_begin(v, f, 4);
+
+	if (p)
+		json_end(v, put_bytes(p, "null", 4));
 }
 
 static void json_u64(struct visitor *v, const struct field *f, uint64_t value)
 {
-	strbuf_u64(json_key(v, f), value);
+	char *p = json_begin(v, f, PUT_U64_MAX);
+
+	if (p)
+		json_end(v, put_u64(p, value));
 }
 
 static void json_s64(struct visitor *v, const struct field *f, int64_t value)
 {
-	strbuf_s64(json_key(v, f), value);
+	char *p = json_begin(v, f, PUT_U64_MAX);
+
+	if (p)
+		json_end(v, put_s64(p, value));
 }
 
 static void json_hex(struct visitor *v, const struct field *f, uint64_t value)
 {
-	struct strbuf *b = json_key(v, f);
+	char *p = json_begin_quoted(v, f, PUT_HEX_MAX);
 
-	strbuf_char(b, '"');
-	strbuf_hex(b, value);
-	strbuf_char(b, '"');
+	if (p)
+		json_end_quoted(v, put_hex(p, value));
 }
 
 static void json_share(struct visitor *v, const struct field *f, uint64_t value, uint64_t whole)
@@ -351,83 +362,111 @@ static void json_share(struct visitor *v, const struct field *f, uint64_t value,
 
 static void json_boolean(struct visitor *v, const struct field *f, bool value)
 {
-	strbuf_str(json_key(v, f), value ? "true" : "false");
+	char *p = json_begin(v, f, 5);
+
+	if (p)
+		json_end(v, value ? put_bytes(p, "true", 4) : put_bytes(p, "false", 5));
 }
 
 static void json_name(struct visitor *v, const struct field *f, const char *word, enum field_tone tone)
 {
-	struct strbuf *b = json_key(v, f);
+	size_t len = strlen(word);
+	char *p = json_begin_quoted(v, f, len);
 
 	(void)tone;
-	strbuf_char(b, '"');
-	strbuf_str(b, word);
-	strbuf_char(b, '"');
+	if (p)
+		json_end_quoted(v, put_bytes(p, word, len));
 }
 
+/* Valid JSON whatever the bytes are, since only ASCII comes out (how the others look: field.h). */
 static void json_string(struct visitor *v, const struct field *f, const char *s, size_t max)
 {
-	struct strbuf *b = json_key(v, f);
+	size_t len = strnlen(s, max);
+	char *p = json_begin_quoted(v, f, PUT_JSON_MAX(len));
 
-	strbuf_char(b, '"');
-	json_quote(b, s, max);
-	strbuf_char(b, '"');
+	if (p)
+		json_end_quoted(v, put_json(p, s, len));
 }
 
 static void json_sentence(struct visitor *v, const struct field *f, const char *s)
 {
-	json_string(v, f, s, strlen(s));
+	json_string(v, f, s, SIZE_MAX);
 }
 
 static void json_address(struct visitor *v, const struct field *f, const uint8_t addr[16], int ip_version)
 {
-	struct strbuf *b = json_key(v, f);
+	char *p = json_begin_quoted(v, f, PUT_ADDR_MAX);
 
-	strbuf_char(b, '"');
-	strbuf_addr(b, addr, ip_version);
-	strbuf_char(b, '"');
+	if (p)
+		json_end_quoted(v, put_addr(p, addr, ip_version));
 }
 
 static void json_time(struct visitor *v, const struct field *f, uint64_t wall_ns)
 {
-	struct strbuf *b = json_key(v, f);
+	char *p = json_begin_quoted(v, f, PUT_RFC3339_MAX);
 
-	strbuf_char(b, '"');
-	strbuf_rfc3339(b, wall_ns);
-	strbuf_char(b, '"');
+	if (p)
+		json_end_quoted(v, put_rfc3339(p, wall_ns));
 }
 
 static void json_location(struct visitor *v, const struct field *f, const struct field_location *l)
 {
-	struct strbuf *b = json_key(v, f);
+	size_t symbol_len = strnlen(l->symbol, l->max), module_len = strnlen(l->module, l->max);
+	char *p = json_begin_quoted(v, f, LOCATION_MAX + PUT_JSON_MAX(symbol_len + module_len));
 
-	strbuf_char(b, '"');
-	put_location(b, l, " ", json_quote);
-	strbuf_char(b, '"');
+	if (!p)
+		return;
+	if (!symbol_len) {
+		json_end_quoted(v, put_hex(p, l->address));
+		return;
+	}
+	p = put_json(p, l->symbol, symbol_len);
+	*p++ = '+';
+	p = put_hex(p, l->offset);
+	if (module_len) {
+		p = put_bytes(p, " [", 2);
+		p = put_json(p, l->module, module_len);
+		*p++ = ']';
+	}
+	json_end_quoted(v, p);
+}
+
+static void json_open(struct visitor *v, const struct field *f, char bracket)
+{
+	char *p = json_begin(v, f, 1);
+
+	if (p) {
+		*p++ = bracket;
+		json_end(v, p);
+	}
+	as_json(v)->first = true;
+}
+
+static void json_close(struct visitor *v, char bracket)
+{
+	strbuf_char(as_json(v)->out, bracket);
+	as_json(v)->first = false;
 }
 
 static void json_object(struct visitor *v, const struct field *f)
 {
-	strbuf_char(json_key(v, f), '{');
-	as_json(v)->first = true;
+	json_open(v, f, '{');
 }
 
 static void json_object_end(struct visitor *v)
 {
-	strbuf_char(as_json(v)->out, '}');
-	as_json(v)->first = false;
+	json_close(v, '}');
 }
 
 static void json_list(struct visitor *v, const struct field *f, unsigned int count)
 {
 	(void)count;
-	strbuf_char(json_key(v, f), '[');
-	as_json(v)->first = true;
+	json_open(v, f, '[');
 }
 
 static void json_list_end(struct visitor *v)
 {
-	strbuf_char(as_json(v)->out, ']');
-	as_json(v)->first = false;
+	json_close(v, ']');
 }
 
 static const struct visitor_ops json_ops = {

@@ -274,8 +274,8 @@ static size_t drain(struct live *l)
 		until_ns = read_ns < until_ns ? read_ns : until_ns;
 	}
 	l->consumed += n;
-	/* What the kernel skipped must be known before the records are judged: silence then proves nothing. */
-	if (n)
+	/* What the kernel skipped must be known before an attempt is judged: silence then proves nothing. A call per program. */
+	if (n && l->survey_wanted)
 		l->skipped_runs = probes_skipped_runs(l->probes);
 	counters_read(l->shared, l->cpus, &counters);
 	feed_losses(l, &counters, l->drained_ns);

@@ -192,17 +192,15 @@ static int trace(const struct options *o)
 static int replay(const struct options *o)
 {
 	struct pipeline *p = NULL;
-	FILE *f = NULL;
-	int err = privileges_drop(geteuid() ? 0 : PRIVILEGES_OF_FILES);
+	int err = privileges_drop(geteuid() ? 0 : PRIVILEGES_OF_FILES), fd;
 
 	if (err || pipeline_open(&p, o, STDOUT_FILENO))
 		return EXIT_RUNTIME;
 	check_reasons(o, NULL);
-	err = replay_open(&f, o->read_path);
+	fd = replay_open(o->read_path);
+	err = fd < 0 ? fd : give_up(0);
 	if (!err)
-		err = give_up(0);
-	if (!err)
-		err = replay_run(p, f, o->read_path);
+		err = replay_run(p, fd, o->read_path);
 	if (pipeline_finish(p))
 		err = -EIO;
 	pipeline_close(p);

@@ -188,16 +188,6 @@ int names_learn_reason(struct names *n, const struct rec_reason *r)
 	return 0;
 }
 
-bool names_has_symbol(const struct names *n, uint64_t addr)
-{
-	return table_find(&n->symbols, addr);
-}
-
-bool names_has_reason(const struct names *n, uint32_t reason)
-{
-	return table_find(&n->reasons, reason);
-}
-
 bool names_has_reason_named(const struct names *n, const char *name)
 {
 	for (uint32_t i = 0; i < n->reasons.count; i++)

@@ -27,9 +27,6 @@ void names_free(struct names *n);
 int names_learn_symbol(struct names *n, const struct rec_symbol *r);
 int names_learn_reason(struct names *n, const struct rec_reason *r);
 
-/* Whether the record was seen: the live side makes one for each new address and number. */
-bool names_has_symbol(const struct names *n, uint64_t addr);
-bool names_has_reason(const struct names *n, uint32_t reason);
 /* Does this kernel name a reason so? */
 bool names_has_reason_named(const struct names *n, const char *name);
 

@@ -16,7 +16,7 @@
 
 /* A full control ring holds some 10,000 attempts; between two ticks fewer can be open. */
 #define MAX_OPEN_ATTEMPTS 16384
-#define MAX_FLOWS 65536
+#define MAX_FLOWS 131072
 
 struct pipeline {
 	const struct options *options;
@@ -135,7 +135,7 @@ void pipeline_feed(struct pipeline *p, const void *data, size_t size)
 		return;
 	}
 	/* A recording may hold stacks that nobody asks for now. */
-	if (r.h.kind == REC_DROP && !p->options->stack)
+	if (r.h.kind == REC_DROP && r.rec_drop.stack[0] && !p->options->stack)
 		memset(r.rec_drop.stack, 0, sizeof(r.rec_drop.stack));
 	if (r.h.kind != REC_TICK)
 		p->records++;

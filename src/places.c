@@ -81,6 +81,8 @@ static void judge(const struct places *p, struct entry *e)
 	/* From 6.3 the reason TCP_OLD_SEQUENCE takes the old duplicates away from TCP_INVALID_SEQUENCE (tcp_sequence). */
 	if (e->place.fate == DROP_FATE_OUTSIDE && names_has_reason_named(p->names, "TCP_OLD_SEQUENCE"))
 		e->place.fate = DROP_FATE_LOST;
+	e->place.is_drivers = e->place.fate == DROP_FATE_DRIVER || !strcmp(text->reason, "FULL_RING") ||
+			      !strncmp(text->symbol, "tun_", 4) || !strncmp(text->symbol, "veth_", 5);
 	e->judged = true;
 }
 

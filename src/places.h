@@ -15,6 +15,7 @@ struct place {
 	struct ev_drop_place text; /* ifname empty */
 	const struct drop_meaning *meaning;
 	enum drop_fate fate; /* on this kernel */
+	bool is_drivers;     /* a driver dropped it, and counts it among the device's errors */
 };
 
 struct places *places_new(const struct names *names); /* NULL: no memory */

@@ -2,15 +2,18 @@
 #include "replay.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
-#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "decode.h"
 #include "log.h"
 #include "util.h"
 
 #define FLUSH_EVERY 1024 /* records */
+#define READ_BYTES (4u * UINT16_MAX) /* at least one record */
 
 static volatile sig_atomic_t stopped;
 
@@ -31,22 +34,60 @@ static void catch_stop(void)
 			sigaction(signals[i], &action, NULL);
 }
 
+/* What has been read of the file and not been used: @buf[at .. end). Whole records are used where they lie. */
+struct reader {
+	int fd;
+	bool is_stdin;
+	unsigned char *buf;
+	size_t at, end;
+};
+
+/* Makes @want bytes available from @at on, if there are so many. Negative errno. */
+static int reader_fill(struct reader *r, size_t want)
+{
+	ssize_t n;
+
+	while (r->end - r->at < want) {
+		if (r->at) {
+			memmove(r->buf, r->buf + r->at, r->end - r->at);
+			r->end -= r->at;
+			r->at = 0;
+		}
+		n = read(r->fd, r->buf + r->end, READ_BYTES - r->end);
+		if (n < 0 && errno == EINTR && !stopped)
+			continue;
+		if (n < 0)
+			return -errno;
+		if (!n)
+			break;
+		r->end += (size_t)n;
+	}
+	return 0;
+}
+
 /*
- * One record. *@n: bytes of it that were read, also on failure. -EBADMSG: no record; -EPIPE: the file ends within it;
- * other negative errno: it cannot be read. Bounded by the width of rec_header.size.
+ * One record, at *@out. *@n: bytes of it that were read, also on failure; 0: the file has ended. -EBADMSG: no record; -EPIPE:
+ * the file ends within it; other negative errno: it cannot be read. Bounded by the width of rec_header.size.
  */
-static int read_record(FILE *f, unsigned char *buf, size_t size, size_t *n)
+static int read_record(struct reader *r, const unsigned char **out, size_t *n)
 {
 	struct rec_header h;
+	int err = reader_fill(r, sizeof(h));
 
-	*n = fread(buf, 1, sizeof(h), f);
-	if (*n != sizeof(h))
-		return ferror(f) ? -errno : *n ? -EPIPE : 0;
-	memcpy(&h, buf, sizeof(h));
-	if (h.size < sizeof(h) || h.size > size)
+	*out = r->buf + r->at;
+	*n = r->end - r->at < sizeof(h) ? r->end - r->at : sizeof(h);
+	if (err || *n < sizeof(h))
+		return err ? err : *n ? -EPIPE : 0;
+	memcpy(&h, *out, sizeof(h));
+	if (h.size < sizeof(h))
 		return -EBADMSG;
-	*n += fread(buf + sizeof(h), 1, h.size - sizeof(h), f);
-	return *n == h.size ? 0 : ferror(f) ? -errno : -EPIPE;
+	err = reader_fill(r, h.size);
+	*out = r->buf + r->at;
+	*n = r->end - r->at < h.size ? r->end - r->at : h.size;
+	if (err || *n < h.size)
+		return err ? err : -EPIPE;
+	r->at += h.size;
+	return 0;
 }
 
 static int not_a_recording(int err, const char *path)
@@ -96,34 +137,44 @@ static int explain(int err, const char *path, const unsigned char *buf, size_t n
 }
 
 /* Whoever reads along shall see what has come; from a file there is nothing to wait for. */
-static bool is_flush_due(FILE *f, uint8_t kind, size_t count)
+static bool is_flush_due(const struct reader *r, uint8_t kind, size_t count)
 {
-	return count % FLUSH_EVERY == 0 || (f == stdin && kind == REC_TICK);
+	return count % FLUSH_EVERY == 0 || (r->is_stdin && kind == REC_TICK);
 }
 
-static int feed_all(struct pipeline *p, FILE *f, const char *path)
+/* Records of 8 bytes' multiples lie aligned in the buffer; those of a damaged file need not. */
+static void feed(struct pipeline *p, const unsigned char *record, size_t size)
 {
-	static unsigned char buf[UINT16_MAX];
+	static _Alignas(8) unsigned char aligned[UINT16_MAX];
+
+	if ((uintptr_t)record % 8)
+		record = memcpy(aligned, record, size);
+	pipeline_feed(p, record, size);
+}
+
+static int feed_all(struct pipeline *p, struct reader *r, const char *path)
+{
+	const unsigned char *record;
 	size_t count = 0, n;
 	int err;
 
 	while (!pipeline_is_done(p) && !stopped) {
 		struct rec_header h;
 
-		err = read_record(f, buf, sizeof(buf), &n);
+		err = read_record(r, &record, &n);
 		if (stopped || (!err && !n))
 			break;
-		if (!err && !count && is_foreign(buf, n))
+		if (!err && !count && is_foreign(record, n))
 			err = -EBADMSG;
 		if (err)
-			return explain(err, path, buf, n, count);
+			return explain(err, path, record, n, count);
 		if (!count)
-			err = check_host(path, buf);
+			err = check_host(path, record);
 		if (err)
 			return err;
-		memcpy(&h, buf, sizeof(h));
-		pipeline_feed(p, buf, h.size);
-		if (is_flush_due(f, h.kind, ++count))
+		memcpy(&h, record, sizeof(h));
+		feed(p, record, n);
+		if (is_flush_due(r, h.kind, ++count))
 			pipeline_flush(p);
 	}
 	if (stopped)
@@ -131,19 +182,22 @@ static int feed_all(struct pipeline *p, FILE *f, const char *path)
 	return count || stopped || pipeline_is_done(p) ? 0 : log_error(-ENODATA, "--read: '%s' is empty", path);
 }
 
-int replay_open(FILE **out, const char *path)
+int replay_open(const char *path)
 {
-	*out = strcmp(path, "-") ? fopen(path, "rbe") : stdin;
-	return *out ? 0 : log_error(-errno, "--read: cannot open '%s': %s", path, strerror(errno));
+	int fd = strcmp(path, "-") ? open(path, O_RDONLY | O_CLOEXEC) : STDIN_FILENO;
+
+	return fd < 0 ? log_error(-errno, "--read: cannot open '%s': %s", path, strerror(errno)) : fd;
 }
 
-int replay_run(struct pipeline *p, FILE *f, const char *path)
+int replay_run(struct pipeline *p, int fd, const char *path)
 {
+	struct reader r = { .fd = fd, .is_stdin = fd == STDIN_FILENO, .buf = malloc(READ_BYTES) };
 	int err;
 
 	catch_stop();
-	err = feed_all(p, f, path);
-	if (f != stdin)
-		fclose(f);
+	err = r.buf ? feed_all(p, &r, path) : log_error(-ENOMEM, "out of memory");
+	free(r.buf);
+	if (!r.is_stdin)
+		close(fd);
 	return err;
 }

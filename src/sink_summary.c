@@ -179,7 +179,7 @@ static void add_word(struct row *rows, unsigned int *n, const char *word, const 
 
 /* ---- keys ---- */
 
-static void put_addr(struct strbuf *b, const uint8_t addr[16], uint32_t ip_version, bool brackets)
+static void put_address(struct strbuf *b, const uint8_t addr[16], uint32_t ip_version, bool brackets)
 {
 	if (!ip_version) {
 		strbuf_char(b, '-');
@@ -196,7 +196,7 @@ static void put_key_remote(struct strbuf *b, const void *key)
 {
 	const struct key_remote *k = key;
 
-	put_addr(b, k->addr, k->ip_version, false);
+	put_address(b, k->addr, k->ip_version, false);
 }
 
 static void put_key_port(struct strbuf *b, const void *key)
@@ -255,7 +255,7 @@ static void put_key_failed(struct strbuf *b, const void *key)
 {
 	const struct key_failed *k = key;
 
-	put_addr(b, k->addr, k->ip_version, true);
+	put_address(b, k->addr, k->ip_version, true);
 	strbuf_char(b, ':');
 	strbuf_u64(b, k->port);
 	strbuf_char(b, ' ');

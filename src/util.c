@@ -85,7 +85,7 @@ static inline unsigned int count_digits(uint64_t v)
 }
 
 /* Exactly @n decimal digits of @v, leading zeros included, that end before @end. */
-static inline void put_digits(char *end, uint64_t v, unsigned int n)
+static inline void put_digits32(char *end, uint32_t v, unsigned int n)
 {
 	for (; n >= 2; n -= 2) {
 		end -= 2;
@@ -96,38 +96,55 @@ static inline void put_digits(char *end, uint64_t v, unsigned int n)
 		end[-1] = (char)('0' + v % 10);
 }
 
+/* The same; a division of 64 bits is dearer than the rest, so there is one for eight digits. */
+static inline void put_digits(char *end, uint64_t v, unsigned int n)
+{
+	for (; n > 8 && v > UINT32_MAX; n -= 8) {
+		put_digits32(end, (uint32_t)(v % 100000000), 8);
+		v /= 100000000;
+		end -= 8;
+	}
+	put_digits32(end, (uint32_t)v, n);
+}
+
 static inline char *put_2(char *p, unsigned int v)
 {
 	memcpy(p, digit_pairs + v * 2, 2);
 	return p + 2;
 }
 
-void strbuf_pad0(struct strbuf *b, uint64_t v, unsigned int digits)
+char *put_pad0(char *p, uint64_t v, unsigned int digits)
 {
 	unsigned int need = count_digits(v);
 	unsigned int n = digits > need ? digits : need;
-	char *p = strbuf_room(b, n);
 
-	if (!p)
-		return;
 	put_digits(p + n, v, n);
-	strbuf_end(b, p + n);
+	return p + n;
 }
 
-void strbuf_u64(struct strbuf *b, uint64_t v)
+char *put_u64(char *p, uint64_t v)
 {
-	strbuf_pad0(b, v, 1);
+	unsigned int n;
+
+	if (v < 10) {
+		*p = (char)('0' + v);
+		return p + 1;
+	}
+	n = count_digits(v);
+	put_digits(p + n, v, n);
+	return p + n;
 }
 
-void strbuf_s64(struct strbuf *b, int64_t v)
+char *put_s64(char *p, int64_t v)
 {
-	if (v < 0)
-		strbuf_char(b, '-');
+	if (v >= 0)
+		return put_u64(p, (uint64_t)v);
+	*p++ = '-';
 	/* Negated as unsigned: the smallest number has no positive counterpart. */
-	strbuf_pad0(b, v < 0 ? -(uint64_t)v : (uint64_t)v, 1);
+	return put_u64(p, -(uint64_t)v);
 }
 
-static inline char *put_hex(char *p, uint64_t v)
+static inline char *put_nibbles(char *p, uint64_t v)
 {
 	int shift = (63 - __builtin_clzll(v | 1)) & ~3;
 
@@ -136,27 +153,57 @@ static inline char *put_hex(char *p, uint64_t v)
 	return p;
 }
 
-void strbuf_hex(struct strbuf *b, uint64_t v)
+char *put_hex(char *p, uint64_t v)
 {
-	char *p = strbuf_room(b, 18);
-
-	if (!p)
-		return;
 	*p++ = '0';
 	*p++ = 'x';
-	strbuf_end(b, put_hex(p, v));
+	return put_nibbles(p, v);
 }
 
 /* ---- text from outside ---- */
 
-void strbuf_escaped(struct strbuf *b, const char *s, size_t max, bool one_word)
-{
-	size_t len = strnlen(s, max), i;
-	char *p = strbuf_room(b, len > SIZE_MAX / 8 ? SIZE_MAX : len * 4);
+#define EACH_BYTE(b) (0x0101010101010101ULL * (b))
 
-	if (!p)
-		return;
-	for (i = 0; i < len; i++) {
+/* The top bit of each byte of @w that is zero: exact up to the lowest one, which is what has to be known. */
+static inline uint64_t zero_bytes(uint64_t w)
+{
+	return (w - EACH_BYTE(1)) & ~w & EACH_BYTE(0x80);
+}
+
+/* Not zero if a byte of @w is below @low, above '~', or one of the two. */
+static inline uint64_t special_bytes(uint64_t w, unsigned char low, unsigned char one, unsigned char other)
+{
+	return ((w - EACH_BYTE(low)) & ~w & EACH_BYTE(0x80)) | (w & EACH_BYTE(0x80)) | zero_bytes(w ^ EACH_BYTE(0x7f)) |
+	       zero_bytes(w ^ EACH_BYTE(one)) | zero_bytes(w ^ EACH_BYTE(other));
+}
+
+/* Nearly all text is plain: then it is one copy. A word at a time; the last one overlaps with the one before. */
+static inline bool is_plain(const char *s, size_t len, unsigned char low, unsigned char one, unsigned char other)
+{
+	uint64_t special = 0, w;
+	size_t i;
+
+	if (len < sizeof(w)) {
+		for (i = 0; i < len; i++) {
+			unsigned char c = (unsigned char)s[i];
+
+			special |= c < low || c > '~' || c == one || c == other;
+		}
+		return !special;
+	}
+	for (i = 0; i + sizeof(w) <= len; i += sizeof(w)) {
+		memcpy(&w, s + i, sizeof(w));
+		special |= special_bytes(w, low, one, other);
+	}
+	memcpy(&w, s + len - sizeof(w), sizeof(w));
+	return !(special | special_bytes(w, low, one, other));
+}
+
+char *put_escaped(char *p, const char *s, size_t len, bool one_word)
+{
+	if (is_plain(s, len, one_word ? '!' : ' ', '\\', '\\'))
+		return put_bytes(p, s, len);
+	for (size_t i = 0; i < len; i++) {
 		unsigned char c = (unsigned char)s[i];
 
 		if (c > ' ' && c < 0x7f && c != '\\') {
@@ -170,7 +217,28 @@ void strbuf_escaped(struct strbuf *b, const char *s, size_t max, bool one_word)
 			*p++ = hex_digits[c & 0xf];
 		}
 	}
-	strbuf_end(b, p);
+	return p;
+}
+
+char *put_json(char *p, const char *s, size_t len)
+{
+	if (is_plain(s, len, ' ', '\\', '"'))
+		return put_bytes(p, s, len);
+	for (size_t i = 0; i < len; i++) {
+		unsigned char c = (unsigned char)s[i];
+
+		if (c >= ' ' && c < 0x7f && c != '"' && c != '\\') {
+			*p++ = (char)c;
+		} else if (c == '"' || c == '\\') {
+			*p++ = '\\';
+			*p++ = (char)c;
+		} else {
+			p = put_bytes(p, "\\u00", 4);
+			*p++ = hex_digits[c >> 4];
+			*p++ = hex_digits[c & 0xf];
+		}
+	}
+	return p;
 }
 
 /* ---- addresses ---- */
@@ -181,7 +249,7 @@ static char *put_quad(char *p, const uint8_t *a)
 
 	for (i = 0; i < 4; i++) {
 		n = 1 + (a[i] >= 10) + (a[i] >= 100);
-		put_digits(p + n, a[i], n);
+		put_digits32(p + n, a[i], n);
 		p += n;
 		*p++ = '.';
 	}
@@ -224,7 +292,7 @@ static char *put_addr6(char *p, const uint8_t *a)
 		}
 		if (i && p[-1] != ':')
 			*p++ = ':';
-		p = put_hex(p, w[i]);
+		p = put_nibbles(p, w[i]);
 	}
 	if (words == 8)
 		return p;
@@ -233,13 +301,9 @@ static char *put_addr6(char *p, const uint8_t *a)
 	return put_quad(p, a + 12);
 }
 
-void strbuf_addr(struct strbuf *b, const uint8_t addr[16], int ip_version)
+char *put_addr(char *p, const uint8_t addr[16], int ip_version)
 {
-	char *p = strbuf_room(b, 46);
-
-	if (!p)
-		return;
-	strbuf_end(b, ip_version == 6 ? put_addr6(p, addr) : put_quad(p, addr));
+	return ip_version == 6 ? put_addr6(p, addr) : put_quad(p, addr);
 }
 
 /* ---- time ---- */
@@ -274,20 +338,24 @@ static char *put_date(char *p, uint64_t days)
 	return put_2(p, day);
 }
 
-void strbuf_rfc3339(struct strbuf *b, uint64_t wall_ns)
+char *put_rfc3339(char *p, uint64_t wall_ns)
 {
+	static _Thread_local uint64_t cached_sec = UINT64_MAX;
+	static _Thread_local char cached[20]; /* "2026-11-21T04:03:02." */
 	uint64_t sec = wall_ns / NSEC_PER_SEC;
-	char *p = strbuf_room(b, 30);
+	char *text = cached;
 
-	if (!p)
-		return;
-	p = put_date(p, sec / SEC_PER_DAY);
-	*p++ = 'T';
-	p = put_time_of_day(p, (unsigned int)(sec % SEC_PER_DAY));
-	*p++ = '.';
-	put_digits(p + 9, wall_ns % NSEC_PER_SEC, 9);
-	p[9] = 'Z';
-	strbuf_end(b, p + 10);
+	if (sec != cached_sec) {
+		text = put_date(text, sec / SEC_PER_DAY);
+		*text++ = 'T';
+		text = put_time_of_day(text, (unsigned int)(sec % SEC_PER_DAY));
+		*text = '.';
+		cached_sec = sec;
+	}
+	memcpy(p, cached, sizeof(cached));
+	put_digits32(p + 29, (uint32_t)(wall_ns - sec * NSEC_PER_SEC), 9);
+	p[29] = 'Z';
+	return p + 30;
 }
 
 /*
@@ -308,20 +376,70 @@ static long local_offset(uint64_t sec)
 	return cached_offset;
 }
 
+char *put_clock(char *p, uint64_t wall_ns, bool utc)
+{
+	static _Thread_local uint64_t cached_sec = UINT64_MAX;
+	static _Thread_local bool cached_utc;
+	static _Thread_local char cached[9]; /* "04:03:02." */
+	uint64_t sec = wall_ns / NSEC_PER_SEC;
+
+	if (sec != cached_sec || utc != cached_utc) {
+		long offset = utc ? 0 : local_offset(sec);
+
+		/* A day is added first: west of Greenwich the sum may be before 1970. */
+		*put_time_of_day(cached, (unsigned int)((sec + SEC_PER_DAY + (uint64_t)offset) % SEC_PER_DAY)) = '.';
+		cached_sec = sec;
+		cached_utc = utc;
+	}
+	memcpy(p, cached, sizeof(cached));
+	put_digits32(p + 15, (uint32_t)((wall_ns - sec * NSEC_PER_SEC) / 1000), 6);
+	return p + 15;
+}
+
+/* ---- the same into the buffer ---- */
+
+void strbuf_pad0(struct strbuf *b, uint64_t v, unsigned int digits)
+{
+	char *p = strbuf_room(b, digits > PUT_U64_MAX ? digits : PUT_U64_MAX);
+
+	if (p)
+		strbuf_end(b, put_pad0(p, v, digits));
+}
+
+void strbuf_u64(struct strbuf *b, uint64_t v)
+{
+	char *p = strbuf_room(b, PUT_U64_MAX);
+
+	if (p)
+		strbuf_end(b, put_u64(p, v));
+}
+
+void strbuf_escaped(struct strbuf *b, const char *s, size_t max, bool one_word)
+{
+	size_t len = strnlen(s, max);
+	char *p = strbuf_room(b, len > SIZE_MAX / 8 ? SIZE_MAX : PUT_ESCAPED_MAX(len));
+
+	if (p)
+		strbuf_end(b, put_escaped(p, s, len, one_word));
+}
+
+void strbuf_addr(struct strbuf *b, const uint8_t addr[16], int ip_version)
+{
+	char *p = strbuf_room(b, PUT_ADDR_MAX);
+
+	if (p)
+		strbuf_end(b, put_addr(p, addr, ip_version));
+}
+
 void strbuf_clock(struct strbuf *b, uint64_t wall_ns, bool utc)
 {
-	uint64_t sec = wall_ns / NSEC_PER_SEC;
-	long offset = utc ? 0 : local_offset(sec);
-	char *p = strbuf_room(b, 15);
+	char *p = strbuf_room(b, PUT_CLOCK_MAX);
 
-	if (!p)
-		return;
-	/* A day is added first: west of Greenwich the sum may be before 1970. */
-	p = put_time_of_day(p, (unsigned int)((sec + SEC_PER_DAY + (uint64_t)offset) % SEC_PER_DAY));
-	*p++ = '.';
-	put_digits(p + 6, wall_ns % NSEC_PER_SEC / 1000, 6);
-	strbuf_end(b, p + 6);
+	if (p)
+		strbuf_end(b, put_clock(p, wall_ns, utc));
 }
+
+/* ---- clocks ---- */
 
 static uint64_t clock_ns(clockid_t id)
 {

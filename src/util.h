@@ -70,8 +70,6 @@ static inline void strbuf_char(struct strbuf *b, char c)
 }
 
 void strbuf_u64(struct strbuf *b, uint64_t v);
-void strbuf_s64(struct strbuf *b, int64_t v);
-void strbuf_hex(struct strbuf *b, uint64_t v); /* "0x1f" */
 /* @v in at least @digits decimal digits, with leading zeros. */
 void strbuf_pad0(struct strbuf *b, uint64_t v, unsigned int digits);
 /* Spaces until the line that began at offset @start is @width wide. */
@@ -83,10 +81,59 @@ void strbuf_pad_to(struct strbuf *b, size_t start, size_t width);
 void strbuf_escaped(struct strbuf *b, const char *s, size_t max, bool one_word);
 /* Address of struct rec_flow: dotted quad, or RFC 5952 text as inet_ntop's for @ip_version 6; no brackets. */
 void strbuf_addr(struct strbuf *b, const uint8_t addr[16], int ip_version);
-/* Wall-clock time: "2026-11-21T04:03:02.123456789Z" (RFC 3339, UTC). */
-void strbuf_rfc3339(struct strbuf *b, uint64_t wall_ns);
 /* Time of day with microseconds, "04:03:02.123456", local or UTC. */
 void strbuf_clock(struct strbuf *b, uint64_t wall_ns, bool utc);
+
+/* ---- printers ---- */
+
+/*
+ * Printers: each writes its value at @p, without a NUL, and returns the end. The caller has made room for the
+ * number of bytes that is given with each: strbuf_room() once for a word of a line, then several of these.
+ */
+#define PUT_U64_MAX 20
+#define PUT_HEX_MAX 18
+#define PUT_ADDR_MAX 46
+#define PUT_RFC3339_MAX 30
+#define PUT_CLOCK_MAX 15
+#define PUT_ESCAPED_MAX(len) (4 * (len))
+#define PUT_JSON_MAX(len) (6 * (len))
+#define PUT_PAD_MAX 48 /* written even if less is needed */
+
+static inline char *put_bytes(char *p, const char *bytes, size_t len)
+{
+	return (char *)memcpy(p, bytes, len) + len;
+}
+
+static inline char *put_str(char *p, const char *s)
+{
+	return put_bytes(p, s, strlen(s));
+}
+
+/* Spaces up to @column, which is less than PUT_PAD_MAX bytes away, or behind. */
+static inline char *put_pad(char *p, char *column)
+{
+	memset(p, ' ', PUT_PAD_MAX);
+	return p < column ? column : p;
+}
+
+/* @v in at least @digits decimal digits, with leading zeros: the greater of PUT_U64_MAX and @digits bytes. */
+char *put_pad0(char *p, uint64_t v, unsigned int digits);
+char *put_u64(char *p, uint64_t v);
+char *put_s64(char *p, int64_t v); /* PUT_U64_MAX */
+char *put_hex(char *p, uint64_t v); /* "0x1f" */
+
+/* strbuf_escaped() of exactly @len bytes, which may be any: PUT_ESCAPED_MAX(len). */
+char *put_escaped(char *p, const char *s, size_t len, bool one_word);
+/* The inside of a JSON string, as field.h says, of exactly @len bytes, which may be any: PUT_JSON_MAX(len). */
+char *put_json(char *p, const char *s, size_t len);
+
+/* As strbuf_addr() and strbuf_clock(): PUT_ADDR_MAX, PUT_CLOCK_MAX. */
+char *put_addr(char *p, const uint8_t addr[16], int ip_version);
+char *put_clock(char *p, uint64_t wall_ns, bool utc);
+/* Wall-clock time: "2026-11-21T04:03:02.123456789Z" (RFC 3339, UTC). */
+char *put_rfc3339(char *p, uint64_t wall_ns);
+
+/* ---- small helpers ---- */
 
 /* a before b in sequence space (RFC 9293, 3.4). */
 static inline bool seq_before(uint32_t a, uint32_t b)

@@ -2,14 +2,15 @@
 # SPDX-License-Identifier: MIT
 """What rebpf costs, as ratios from interleaved runs on one machine (`make bench`).
 
-  bench.py [--rounds N] [--packets N] [--only flood,cost,retransmission,tc,user,latency] [--seed N]
+  bench.py [--rounds N] [--packets N] [--only flood,cost,retransmission,tc,user,scale,latency] [--seed N]
 
 flood    one sender pushes SYNs through loopback into an nftables drop: its rate with nothing attached, with an empty
          program on kfree_skb, with rebpf in each output, and with bpftrace and perf where they are installed
 cost     nanoseconds per run of each program, by the kernel's bpf_stats, each output's own
 retransmission  what the programs together cost for each attempt to retransmit
 tc       the classifier on packets that are no retransmission, against an empty one; iperf3 traced against untraced
-user     events per second of a replay, start-up time, memory, CPU while idle
+user     events per second of a replay, start-up time, memory, CPU while idle (user.py)
+scale    the same by number of flows, and memory
 latency  from a drop to its line in a pipe
 """
 import argparse
@@ -18,7 +19,6 @@ import json
 import os
 import random
 import re
-import resource
 import select
 import shutil
 import signal
@@ -28,6 +28,8 @@ import subprocess
 import sys
 import tempfile
 import time
+
+import user
 
 TOP = os.path.abspath(os.path.join(os.path.dirname(__file__), "..", ".."))
 REBPF = os.environ.get("REBPF", os.path.join(TOP, "build", "rebpf"))
@@ -79,7 +81,8 @@ class Tracer:
         stdout = self.log if self.ready and self.ready[0] == "o" else self.out
         self.process = subprocess.Popen(self.words, stdout=stdout, stderr=self.log)
         while self.ready and self.ready[1] not in self.text():
-            if self.process.poll() is not None or time.monotonic() - began > 20:
+            if self.process.poll() is not None or time.monotonic() - began > 60:
+                self.__exit__()
                 raise RuntimeError("%s: %s" % (self.words, self.text()))
             time.sleep(0.005)
         self.started = time.monotonic() - began
@@ -343,40 +346,21 @@ def bench_tc(options, folder, other):
 # ---- user space ----
 
 
-def replay(path, form):
-    """CPU seconds."""
-    before = resource.getrusage(resource.RUSAGE_CHILDREN)
-    subprocess.run([REBPF, "-q", "-e", "drop", "-r", path, "-o", form], stdout=subprocess.DEVNULL, check=True)
-    after = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return after.ru_utime - before.ru_utime + after.ru_stime - before.ru_stime
-
-
 def bench_user(options, folder):
     path = os.path.join(folder, "drops.rebpf")
     with rebpf("-e", "drop", "-o", "none", "-w", path) as tracer:
         flood(options.packets)
         settled(tracer)
-    shown = number(tracer.text(), "Drops seen")
-    print("user: a replay of %d drops" % shown)
-    for form in ("text", "json", "none"):
-        found = [replay(path, form) for _ in range(options.rounds)]
-        print("%-18s %6.2f million events per second of CPU (best %.2f)" % (
-            form, shown / statistics.median(found) / 1e6, shown / min(found) / 1e6))
-    started = []
-    for _ in range(options.rounds):
-        with rebpf("-o", "none") as tracer:
-            started.append(tracer.started)
-    print("%-18s %6.0f ms (%s)" % ("start to ready", 1000 * statistics.median(started),
-                                  " ".join("%.0f" % (1000 * v) for v in started)))
+    user.bench_replay(path, number(tracer.text(), "Drops seen"))
+    user.bench_start(rebpf)
     with rebpf("-o", "none") as tracer:
         settled(tracer)
-        before = tracer.cpu()
-        time.sleep(10)
-        print("%-18s %6.3f s of CPU in 10 s" % ("idle", tracer.cpu() - before))
-        with open("/proc/%d/status" % tracer.process.pid, encoding="ascii") as file:
-            status = dict(line.split(":", 1) for line in file)
-        print("%-18s %s, of which anonymous %s, files (rings and program) %s" % (
-            "memory", status["VmRSS"].strip(), status["RssAnon"].strip(), status["RssFile"].strip()))
+        user.bench_idle(tracer)
+        user.bench_memory(tracer)
+
+
+def bench_scale(options, folder):
+    user.bench_scale()
 
 
 # ---- latency ----
@@ -411,7 +395,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--packets", type=int, default=500000)
-    parser.add_argument("--only", default="flood,cost,retransmission,tc,user,latency")
+    parser.add_argument("--only", default="flood,cost,retransmission,tc,user,scale,latency")
     parser.add_argument("--seed", type=int, default=1)
     options = parser.parse_args()
     random.seed(options.seed)

@@ -104,13 +104,14 @@ static void replay(const char *path, const struct options *options)
 	struct pipeline *p;
 	const char *text;
 	size_t len;
-	FILE *f;
+	int fd;
 
 	fuzz_stderr_begin();
 	if (pipeline_open(&p, options, fuzz_sink(OUT)))
 		abort();
-	if (!replay_open(&f, path))
-		replay_run(p, f, path);
+	fd = replay_open(path);
+	if (fd >= 0)
+		replay_run(p, fd, path);
 	pipeline_finish(p);
 	if (options->listen.port)
 		check_page(p);

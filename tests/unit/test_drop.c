@@ -83,7 +83,10 @@ static struct event event_spurious(void)
 
 static void add_frame(struct event *e, const char *symbol, uint64_t offset, const char *module)
 {
-	struct ev_code *code = &e->drop.stack[e->drop.stack_count++];
+	static struct ev_code stack[REBPF_STACK_DEPTH];
+	struct ev_code *code = &stack[e->drop.stack_count++];
+
+	e->drop.stack = stack;
 
 	code->address = 0xffffffff81000000 + offset;
 	code->offset = offset;
@@ -313,12 +316,15 @@ static void test_spurious(void **state)
 static void test_any_bytes(void **state)
 {
 	struct event drop = { .kind = EV_DROP }, spurious = { .kind = EV_SPURIOUS };
+	struct ev_code stack[REBPF_STACK_DEPTH];
 
 	(void)state;
 	srandom(2);
 	for (size_t round = 0; round < 2000; round++) {
 		random_bytes(&drop.drop, sizeof(drop.drop));
 		random_bytes(&spurious.spurious, sizeof(spurious.spurious));
+		random_bytes(stack, sizeof(stack));
+		drop.drop.stack = stack;
 		drop.drop.meaning = &by_rule;
 		drop.drop.has_socket = drop.drop.synthetic = round & 1;
 		drop.drop.received = drop.drop.has_segment = round & 2;

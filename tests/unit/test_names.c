@@ -51,8 +51,6 @@ static void test_unknown(void **state)
 	assert_string_equal(p.reason, "0x2d");
 	names_fill(n, 0, 0x20001, &p);
 	assert_string_equal(p.reason, "SUBSYS2:0x20001");
-	assert_false(names_has_symbol(n, 0));
-	assert_false(names_has_reason(n, 0));
 	names_free(n);
 	names_free(NULL);
 }
@@ -72,9 +70,6 @@ static void test_learned(void **state)
 	assert_int_equal(names_learn_reason(n, &r), 0);
 	r = reason(0, "NOT_DROPPED_YET");
 	assert_int_equal(names_learn_reason(n, &r), 0);
-	assert_true(names_has_symbol(n, 0x1000));
-	assert_false(names_has_symbol(n, 0x1001));
-	assert_true(names_has_reason(n, 7));
 
 	memset(&p, 'x', sizeof(p));
 	names_fill(n, d.location, d.reason, &p);

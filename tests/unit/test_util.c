@@ -28,6 +28,19 @@
 		strbuf_free(&b);                   \
 	} while (0)
 
+/* A printer that has no strbuf_*() of its own. */
+#define ADDER(kind, type, max)                                      \
+	static void add_##kind(struct strbuf *b, type value)        \
+	{                                                           \
+		char *p = strbuf_room(b, max);                      \
+                                                                    \
+		assert_non_null(p);                                 \
+		strbuf_end(b, put_##kind(p, value));                \
+	}
+ADDER(s64, int64_t, PUT_U64_MAX)
+ADDER(hex, uint64_t, PUT_HEX_MAX)
+ADDER(rfc3339, uint64_t, PUT_RFC3339_MAX)
+
 /* ---- the buffer ---- */
 
 static void test_strbuf_empty(void **state)
@@ -112,12 +125,10 @@ static void test_strbuf_failed(void **state)
 	strbuf_str(&b, "more");
 	strbuf_char(&b, 'c');
 	strbuf_u64(&b, 1);
-	strbuf_s64(&b, -1);
-	strbuf_hex(&b, 1);
+	strbuf_pad0(&b, 1, 9);
 	strbuf_pad_to(&b, 0, 20);
 	strbuf_escaped(&b, "x", 1, true);
 	strbuf_addr(&b, (const uint8_t[16]){127, 0, 0, 1}, 4);
-	strbuf_rfc3339(&b, 0);
 	strbuf_clock(&b, 0, true);
 	assert_true(b.failed);
 	assert_string_equal(b.data, "kept");
@@ -155,9 +166,9 @@ static void check_number(uint64_t v)
 	snprintf(text, sizeof(text), "%llu", (unsigned long long)v);
 	assert_adds(text, strbuf_u64(&b, v));
 	snprintf(text, sizeof(text), "%lld", (long long)v);
-	assert_adds(text, strbuf_s64(&b, (int64_t)v));
+	assert_adds(text, add_s64(&b, (int64_t)v));
 	snprintf(text, sizeof(text), "0x%llx", (unsigned long long)v);
-	assert_adds(text, strbuf_hex(&b, v));
+	assert_adds(text, add_hex(&b, v));
 	snprintf(text, sizeof(text), "%09llu", (unsigned long long)v);
 	assert_adds(text, strbuf_pad0(&b, v, 9));
 }
@@ -184,9 +195,9 @@ static void test_numbers(void **state)
 	check_number(power);
 	check_number(UINT64_MAX);
 	assert_adds("443", strbuf_u64(&b, 443));
-	assert_adds("-9223372036854775808", strbuf_s64(&b, INT64_MIN));
-	assert_adds("0x0", strbuf_hex(&b, 0));
-	assert_adds("0xffff888812345678", strbuf_hex(&b, 0xffff888812345678ULL));
+	assert_adds("-9223372036854775808", add_s64(&b, INT64_MIN));
+	assert_adds("0x0", add_hex(&b, 0));
+	assert_adds("0xffff888812345678", add_hex(&b, 0xffff888812345678ULL));
 }
 
 static void test_pad0(void **state)
@@ -241,6 +252,36 @@ static void test_escaped(void **state)
 		strbuf_escaped(&many, "\001", 1, true);
 	assert_int_equal(many.len, 20000);
 	strbuf_free(&many);
+}
+
+/* Words of eight bytes are looked at together: any byte, anywhere in a text of any length. */
+static void test_escaped_anywhere(void **state)
+{
+	char raw[24], got[PUT_JSON_MAX(sizeof(raw))], want[PUT_JSON_MAX(sizeof(raw)) + 1];
+
+	(void)state;
+	for (size_t len = 1; len <= sizeof(raw); len++) {
+		for (unsigned int i = 0; i < len * 256; i++) {
+			size_t at = i >> 8, n;
+			unsigned char c = (unsigned char)i;
+
+			memset(raw, 'a' + (int)(i % 20), sizeof(raw));
+			raw[at] = (char)c;
+			for (int one_word = 0; one_word < 2; one_word++) {
+				bool plain = c > 0x1f + one_word && c < 0x7f && c != '\\';
+
+				n = (size_t)snprintf(want, sizeof(want), plain ? "%.*s%c" : "%.*s\\x%02x", (int)at, raw, c);
+				n += (size_t)snprintf(want + n, sizeof(want) - n, "%.*s", (int)(len - at - 1), raw + at + 1);
+				assert_int_equal(put_escaped(got, raw, len, one_word) - got, n);
+				assert_memory_equal(got, want, n);
+			}
+			n = (size_t)snprintf(want, sizeof(want), c == '"' || c == '\\' ? "%.*s\\%c" : c > 0x1f && c < 0x7f ? "%.*s%c" :
+					     "%.*s\\u00%02x", (int)at, raw, c);
+			n += (size_t)snprintf(want + n, sizeof(want) - n, "%.*s", (int)(len - at - 1), raw + at + 1);
+			assert_int_equal(put_json(got, raw, len) - got, n);
+			assert_memory_equal(got, want, n);
+		}
+	}
 }
 
 /* ---- addresses ---- */
@@ -342,7 +383,7 @@ static void check_rfc3339(uint64_t ns)
 	gmtime_r(&t, &tm);
 	strftime(date, sizeof(date), "%Y-%m-%dT%H:%M:%S", &tm);
 	snprintf(text, sizeof(text), "%s.%09lluZ", date, (unsigned long long)(ns % NSEC_PER_SEC));
-	assert_adds(text, strbuf_rfc3339(&b, ns));
+	assert_adds(text, add_rfc3339(&b, ns));
 }
 
 static void test_rfc3339(void **state)
@@ -350,13 +391,13 @@ static void test_rfc3339(void **state)
 	uint64_t day;
 
 	(void)state;
-	assert_adds("1970-01-01T00:00:00.000000000Z", strbuf_rfc3339(&b, 0));
+	assert_adds("1970-01-01T00:00:00.000000000Z", add_rfc3339(&b, 0));
 	assert_adds("2026-11-21T04:03:02.123456789Z",
-		    strbuf_rfc3339(&b, utc_ns(2026, 11, 21, 4, 3, 2) + 123456789));
+		    add_rfc3339(&b, utc_ns(2026, 11, 21, 4, 3, 2) + 123456789));
 	assert_adds("2024-02-29T23:59:59.999999999Z",
-		    strbuf_rfc3339(&b, utc_ns(2024, 3, 1, 0, 0, 0) - 1));
+		    add_rfc3339(&b, utc_ns(2024, 3, 1, 0, 0, 0) - 1));
 	assert_adds("2100-03-01T00:00:00.000000001Z", /* no leap day before it */
-		    strbuf_rfc3339(&b, utc_ns(2100, 2, 28, 0, 0, 0) + 86400 * NSEC_PER_SEC + 1));
+		    add_rfc3339(&b, utc_ns(2100, 2, 28, 0, 0, 0) + 86400 * NSEC_PER_SEC + 1));
 	for (day = 0; day < 213000; day++)
 		check_rfc3339(day * 86400 * NSEC_PER_SEC + day * 987654321);
 	check_rfc3339(UINT64_MAX);
@@ -583,6 +624,7 @@ int main(void)
 		cmocka_unit_test(test_pad0),
 		cmocka_unit_test(test_seq_before),
 		cmocka_unit_test(test_escaped),
+		cmocka_unit_test(test_escaped_anywhere),
 		cmocka_unit_test(test_addr4),
 		cmocka_unit_test(test_addr6),
 		cmocka_unit_test(test_rfc3339),
