@@ -140,8 +140,8 @@ INSTALLED_BASH = $(PREFIX)/share/bash-completion/completions
 ZSH_DIR ?= $(PREFIX)/share/zsh/site-functions
 UNIT_DIR ?= $(PREFIX)/lib/systemd/system
 DOC_DIR = $(PREFIX)/share/doc/rebpf
-EXAMPLES := $(addprefix scripts/,prometheus.yml rebpf-rules.yml grafana-dashboard.json kubernetes.yaml vector.toml \
-	fluent-bit.conf otel-collector.yaml)
+EXAMPLES := $(addprefix scripts/,prometheus.yml rebpf-rules.yml grafana-dashboard.json kubernetes.yaml Containerfile vector.toml \
+	fluent-bit.conf fluent-bit-parsers.conf otel-collector.yaml)
 
 install: all docs
 	$(Q)install -D -m 755 $(B)/rebpf $(DESTDIR)$(PREFIX)/bin/rebpf
@@ -185,7 +185,7 @@ unit: $(UNIT) $(FUZZ)
 fuzz: $(FUZZ)
 	$(Q)tests/fuzz/run.sh $(SECONDS)
 
-golden: all
+golden: all docs
 	$(Q)tests/run.sh golden
 
 # The wire of the lab: not sanitized, for it also runs in guests that are slow enough.
@@ -221,7 +221,12 @@ lab: all $(WIRE)
 vm: all $(WIRE)
 	$(Q)tests/run.sh vm
 
-test: $(UNIT) $(FUZZ) all $(WIRE) $(FLOOD)
+# Installing, also into a clean Debian and a guest that has nothing else; minutes.
+test-packages: all static deb
+	$(Q)scripts/deps.sh packages
+	$(Q)tests/run.sh packages
+
+test: $(UNIT) $(FUZZ) all docs static $(WIRE) $(FLOOD)
 	$(Q)scripts/deps.sh test
 	$(Q)tests/run.sh all $(UNIT)
 
@@ -234,6 +239,7 @@ help:
 	@echo 'make demo        own namespaces, real loss, real lines, cleaned up afterwards'
 	@echo 'make test        unit, golden, e2e and vm tests; ends with "N passed, N failed, N skipped"'
 	@echo 'make unit|golden|e2e|vm   one tier'
+	@echo 'make test-packages   the Debian package in a clean Debian, which a guest boots; the static program alone'
 	@echo 'make lab         loss at known places and the matrix of causes, longer; REBPF_LAB_FACTOR=5, REBPF_LAB_SEED=1'
 	@echo 'make compare     what each output costs under a flood of drops, a minute, root; ARGS="--quick"'
 	@echo 'make fuzz        libFuzzer on the replay; SECONDS=60'

@@ -143,7 +143,7 @@ static const char bash_head[] =
 	"\n"
 	"_rebpf_cgroups()\n"
 	"{\n"
-	"	[[ $cur == /* ]] || cd /sys/fs/cgroup || return\n"
+	"	[[ $cur == /* ]] || cd \"$(awk '$3 == \"cgroup2\" { print $2; exit }' /proc/mounts)\" || return\n"
 	"	compgen -d -- \"$cur\"\n"
 	"}\n"
 	"\n"
@@ -173,7 +173,7 @@ static void bash_words(const struct option_row *row, const char *function)
 		printf("%s \"$(ls /sys/class/net | _rebpf_safe)\"", function);
 		break;
 	case WORDS_PID:
-		printf("%s \"$(ls /proc | grep '^[0-9]')\"", function);
+		printf("%s \"$(cd /proc && echo [0-9]*)\"", function);
 		break;
 	case WORDS_COMM:
 		printf("%s \"$(cat /proc/[0-9]*/comm 2>/dev/null | _rebpf_safe)\"", function);
@@ -231,6 +231,7 @@ static const char zsh_head[] =
 	"# zsh completion for rebpf(8). Made from its table of options; do not edit.\n"
 	"\n"
 	"_rebpf_comms() { compadd \"$@\" -- ${(fu)\"$(cat /proc/<->/comm(N) 2>/dev/null)\"} }\n"
+	"_rebpf_cgroups() { _files \"$@\" -/ -W \"$(awk '$3 == \"cgroup2\" { print $2; exit }' /proc/mounts)\" }\n"
 	"\n";
 
 /* What an action of _arguments offers: arguments of compadd, or a function. */
@@ -263,7 +264,7 @@ static void zsh_words(const struct option_row *row)
 		printf("%scompadd - /run/netns/*(N\\:t)", sequence);
 		break;
 	case WORDS_CGROUP:
-		printf("_files -/ -W /sys/fs/cgroup");
+		printf("_rebpf_cgroups");
 		break;
 	case WORDS_REASON:
 		printf("%scompadd -", sequence);
