@@ -149,9 +149,7 @@ void event_text_header(struct strbuf *out)
 	next_column(out, start, HEAD_COMM);
 	strbuf_str(out, "COMM");
 	next_column(out, start, HEAD_FLOW);
-	strbuf_str(out, "SOURCE > DESTINATION");
-	strbuf_pad_to(out, start, HEAD_END);
-	strbuf_str(out, " DETAILS\n");
+	strbuf_str(out, "SOURCE > DESTINATION\n"); /* and words that say what they are: fits 80 columns */
 }
 
 /* ---- names of closed lists ---- */

@@ -125,10 +125,10 @@ static void text_boolean(struct visitor *v, const struct field *f, bool value)
 
 static void text_name(struct visitor *v, const struct field *f, const char *word, enum field_tone tone)
 {
-	/* Select graphic rendition (ECMA-48): yellow, bold red. */
+	/* Select graphic rendition (ECMA-48): magenta and bold red, which both a dark and a light terminal shows; not yellow. */
 	static const char *const on[] = {
 		[TONE_NONE] = "",
-		[TONE_NOTICE] = "\033[33m",
+		[TONE_NOTICE] = "\033[35m",
 		[TONE_BAD] = "\033[1;31m",
 	};
 	struct strbuf *b = text_lead(v, f);
