@@ -19,8 +19,9 @@ pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
 SCRIPT = """#!/bin/bash
 exec > /dev/ttyS0 2>&1
 echo "== check"; rebpf --check; echo "== status $?"
+echo 'REBPF_OPTIONS="-o none --listen 127.0.0.1:2112"' > /etc/default/rebpf
 echo "== start"; systemctl start rebpf; echo "== status $?"
-for i in {1..300}; do (exec 3<> /dev/tcp/127.0.0.1/2112) 2>/dev/null && break; sleep 0.2; done
+for i in {1..300}; do journalctl -u rebpf -o cat | grep -q '^rebpf: ready' && break; sleep 0.2; done
 /overflow overflow
 echo "== page"; exec 3<> /dev/tcp/127.0.0.1/2112; printf 'GET /metrics HTTP/1.0\\r\\n\\r\\n' >&3; timeout 10 cat <&3
 echo "== service"; systemctl show rebpf -p ActiveState -p User -p DynamicUser
@@ -140,7 +141,8 @@ def test_in_a_guest_that_boots_it(deb, clean_root, tmp_path):
     root = str(tmp_path / "guest")
     run("cp", "-a", clean_root, root)
     shutil.rmtree(os.path.join(root, "usr/share/doc"))
-    status, said = in_root(root, "dpkg", "-i", "/tmp/rebpf.deb") if shutil.copy(deb, root + "/tmp/rebpf.deb") else (1, "")
+    shutil.copy(deb, root + "/tmp/rebpf.deb")
+    status, said = in_root(root, "dpkg", "-i", "/tmp/rebpf.deb")
     assert status == 0, said
     run("cc", "-std=gnu11", "-Wall", "-Wextra", "-Werror", "-D_GNU_SOURCE", "-O2", "-static", "tests/packages/init.c",
         "-o", root + "/overflow")
@@ -169,5 +171,6 @@ def test_in_a_guest_that_boots_it(deb, clean_root, tmp_path):
     uid = int(re.search(r"^Uid:\s+(\d+)", part["service"], re.M).group(1))
     assert uid >= 61184, "the range of dynamic users"
     assert re.search(r"^NoNewPrivs:\s+1$", part["service"], re.M) and re.search(r"^Seccomp:\s+2$", part["service"], re.M)
-    assert not re.search(r"rebpf: (?!ready)", part["journal"]), part["journal"]
+    assert re.search(r"^rebpf: ready", part["journal"], re.M)
+    assert not re.search(r"^rebpf: (?!ready|metrics|rate|no events yet)", part["journal"], re.M), part["journal"]
     assert "== status 0" in part["remove"] and "inactive" in part["remove"] and "No such file" in part["remove"]

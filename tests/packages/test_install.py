@@ -4,11 +4,14 @@ import json
 import os
 import re
 import shutil
+import socket
 import subprocess
+import urllib.request
 
 import pytest
+import yaml
 
-from packages import BUILD, boot, kernel, make, run, tree
+from packages import BUILD, TOP, boot, kernel, make, run, tree
 
 # The closed list of libraries, and what the C library consists of.
 LIBRARIES = {"libbpf.so.1", "libelf.so.1", "libz.so.1", "libevent_core-2.1.so.7", "libevent_extra-2.1.so.7", "libc.so.6"}
@@ -82,7 +85,57 @@ def sections(lines):
     return found
 
 
-def test_static_where_there_is_nothing_else(static, tmp_path):
+@pytest.fixture(scope="module")
+def init(tmp_path_factory):
+    """The static program that causes listen overflows, and is the /init of a guest."""
+    path = str(tmp_path_factory.mktemp("init") / "init")
+    run("cc", "-std=gnu11", "-Wall", "-Wextra", "-Werror", "-D_GNU_SOURCE", "-O2", "-static", "tests/packages/init.c", "-o", path)
+    return path
+
+
+CONTAINER = """
+mount -t tmpfs none "$1" && cp "$2" "$1/rebpf" && mkdir "$1/proc" "$1/sys" "$1/tmp" &&
+mount -t proc proc "$1/proc" && mount --rbind /sys "$1/sys" && mount -o remount,bind,ro "$1/sys" &&
+mount -o remount,ro "$1" && caps=$3 && cd "$1" && shift 3 &&
+exec setpriv --bounding-set "-all,$caps" --inh-caps -all --no-new-privs chroot . /rebpf "$@"
+"""
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
+def test_static_as_the_daemonset_runs_it(static, init, tmp_path):
+    """The manifest's arguments and capabilities, a read-only root with nothing else in it, a read-only /sys."""
+    with open(os.path.join(TOP, "scripts", "kubernetes.yaml"), encoding="utf-8") as file:
+        pod = list(yaml.safe_load_all(file))[1]["spec"]["template"]["spec"]
+    container, = pod["containers"]
+    # chroot() is the test's, not the program's.
+    caps = ",".join("+" + name.lower() for name in [*container["securityContext"]["capabilities"]["add"], "SYS_CHROOT"])
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    args = [arg.replace("$(HOST_IP):2112", "127.0.0.1:%d" % port) for arg in container["args"] if arg != "-q"]
+    process = subprocess.Popen(["unshare", "-m", "--propagation", "private", "sh", "-c", CONTAINER, "sh", str(tmp_path), static,
+                                caps, *args], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    try:
+        said = b""
+        for line in process.stderr:
+            said += line
+            if line.startswith(b"rebpf: ready"):
+                break
+        assert b"rebpf: ready" in said, said
+        run(init, "overflow")
+        with urllib.request.urlopen("http://127.0.0.1:%d/metrics" % port, timeout=30) as answer:
+            page = answer.read().decode()
+    finally:
+        process.terminate()
+        out = process.communicate(timeout=60)[0].decode()
+    assert process.returncode == 0
+    drops, = re.findall(r'^rebpf_drops_total\{reason="TCP_LISTEN_OVERFLOW",class="bad",[^}]*\} (\d+)', page, re.M)
+    assert int(drops) >= 4
+    events = [json.loads(line) for line in out.splitlines()]
+    assert any(event["event"] == "retransmit" and event["dport"] == 8081 and event["cause"] == "local" for event in events)
+    assert any(event["event"] == "connect" and event["comm"] == "init" for event in events)
+
+
+def test_static_where_there_is_nothing_else(static, init, tmp_path):
     """The guest's files are the program and an /init that causes listen overflows: no library, no shell, no module."""
     if not shutil.which("qemu-system-x86_64"):
         pytest.skip("no qemu-system-x86_64")
@@ -92,8 +145,7 @@ def test_static_where_there_is_nothing_else(static, tmp_path):
     root = tmp_path / "guest"
     root.mkdir()
     shutil.copy(static, root / "rebpf")
-    run("cc", "-std=gnu11", "-Wall", "-Wextra", "-Werror", "-D_GNU_SOURCE", "-O2", "-static", "tests/packages/init.c",
-        "-o", str(root / "init"))
+    shutil.copy(init, root / "init")
     (root / "dev").mkdir()
     run("mknod", str(root / "dev" / "console"), "c", "5", "1")
     assert {path for path in tree(root) if not path.endswith("/")} == {"init", "rebpf", "dev/console"}
