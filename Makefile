@@ -160,6 +160,7 @@ uninstall:
 	$(Q)rm -rf $(DESTDIR)$(DOC_DIR)
 
 deb: all docs
+	$(Q)scripts/deps.sh deb
 	$(Q)scripts/deb/build.sh $(VERSION) $(B)/deb
 
 # ---- tests ----
