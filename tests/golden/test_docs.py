@@ -82,13 +82,6 @@ def test_man_is_well_formed(command):
     assert (status, text) == (0, "")
 
 
-def test_help_fits_a_screen():
-    """79 columns; no more lines than a usual terminal window has."""
-    lines = run(BINARY, "--help")[1].splitlines()
-    assert max(map(len, lines)) <= 79
-    assert len(lines) <= 60
-
-
 # ---- completion ----
 
 COMPLETIONS = [
