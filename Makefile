@@ -160,7 +160,7 @@ uninstall:
 
 deb: all docs
 	$(Q)scripts/deps.sh deb
-	$(Q)scripts/deb/build.sh $(VERSION) $(B)/deb
+	+$(Q)scripts/deb/build.sh $(VERSION) $(B)/deb
 
 # Installing, also into a clean Debian and a guest that has nothing else; minutes.
 test-packages: all static deb
