@@ -131,7 +131,9 @@ def test_static_as_the_daemonset_runs_it(static, init, tmp_path):
     drops, = re.findall(r'^rebpf_drops_total\{reason="TCP_LISTEN_OVERFLOW",class="bad",[^}]*\} (\d+)', page, re.M)
     assert int(drops) >= 4
     events = [json.loads(line) for line in out.splitlines()]
-    assert any(event["event"] == "retransmit" and event["dport"] == 8081 and event["cause"] == "local" for event in events)
+    causes = {event["cause_why"] or event["cause"] for event in events if event["event"] == "retransmit" and event["dport"] == 8081}
+    # On a host where others cause floods meanwhile, records may be lost.
+    assert causes == {"local"} or (causes <= {"local", "records_lost"} and events[-1]["lost"]["drops"]), causes
     assert any(event["event"] == "connect" and event["comm"] == "init" for event in events)
 
 
