@@ -5,7 +5,9 @@ VERSION := 0.1.0
 CLANG ?= clang
 BPFTOOL ?= bpftool
 PYTHON ?= /usr/bin/python3
+HOSTCC ?= cc
 PREFIX ?= /usr/local
+DESTDIR ?=
 B := build
 
 ARCH := $(shell uname -m | sed 's/x86_64/x86/; s/aarch64/arm64/')
@@ -23,7 +25,8 @@ LIBS := -lbpf -lelf -lz -levent_core -levent_extra
 # What defines the maps comes first: libbpf 1.1's linker gives the others' a wrong offset if they are declared before.
 BPF_SRC := bpf/core.bpf.c $(filter-out bpf/core.bpf.c,$(wildcard bpf/*.bpf.c))
 BPF_OBJ := $(BPF_SRC:bpf/%.bpf.c=$(B)/bpf/%.bpf.o)
-SRC := $(wildcard src/*.c)
+# generate.c is a tool of the build.
+SRC := $(filter-out src/generate.c,$(wildcard src/*.c))
 OBJ := $(SRC:src/%.c=$(B)/%.o)
 UNIT_SRC := $(wildcard tests/unit/test_*.c)
 UNIT := $(UNIT_SRC:tests/unit/%.c=$(B)/unit/%)
@@ -90,11 +93,85 @@ $(B)/rebpf: $(OBJ)
 
 build build-rebpf: all
 
+# One program that needs no library. glibc's own warnings about getaddrinfo() and its kin do not matter: rebpf asks for
+# no names.
+STATIC_LIBS = -Wl,--start-group $(shell pkg-config --static --libs libbpf libelf zlib libevent_core libevent_extra) -Wl,--end-group
+
+$(B)/rebpf-static: $(OBJ)
+	$(call msg,LINK,$@)
+	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) -static $^ $(STATIC_LIBS) -o $@
+
+static: $(B)/rebpf-static
+
 run: all
 	$(Q)$(B)/rebpf $(ARGS)
 
 demo: all
 	$(Q)scripts/demo.sh $(B)/rebpf
+
+# ---- manual page, completions, packages ----
+
+DOCS := $(B)/docs/rebpf.8 $(B)/docs/rebpf.bash $(B)/docs/_rebpf
+GENERATE_SRC := $(addprefix src/,generate.c option_table.c help.c parse.c meaning.c meaning_table.c meaning_places.c util.c log.c)
+
+$(B)/generate: $(GENERATE_SRC) $(wildcard src/*.h bpf/*.h) | $(DEPS_STAMP)
+	$(call msg,HOSTCC,$@)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(HOSTCC) -std=gnu11 $(WARN) -D_GNU_SOURCE -iquote src $(GENERATE_SRC) -o $@
+
+$(B)/docs/rebpf.8: src/rebpf.8.in $(B)/generate Makefile
+	$(call msg,GEN,$@)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(B)/generate man | sed -e '/^@OPTIONS@$$/{r /dev/stdin' -e 'd}' src/rebpf.8.in > $@
+
+$(B)/docs/rebpf.bash: $(B)/generate
+	$(call msg,GEN,$@)
+	$(Q)mkdir -p $(@D)
+	$(Q)$< bash > $@
+
+$(B)/docs/_rebpf: $(B)/generate
+	$(call msg,GEN,$@)
+	$(Q)mkdir -p $(@D)
+	$(Q)$< zsh > $@
+
+docs: $(DOCS)
+
+INSTALLED_BASH = $(PREFIX)/share/bash-completion/completions
+ZSH_DIR ?= $(PREFIX)/share/zsh/site-functions
+UNIT_DIR ?= $(PREFIX)/lib/systemd/system
+DOC_DIR = $(PREFIX)/share/doc/rebpf
+EXAMPLES := $(addprefix scripts/,prometheus.yml rebpf-rules.yml grafana-dashboard.json kubernetes.yaml Containerfile vector.toml \
+	fluent-bit.conf fluent-bit-parsers.conf otel-collector.yaml)
+
+install: all docs
+	$(Q)install -D -m 755 $(B)/rebpf $(DESTDIR)$(PREFIX)/bin/rebpf
+	$(Q)install -D -m 644 $(B)/docs/rebpf.8 $(DESTDIR)$(PREFIX)/share/man/man8/rebpf.8
+	$(Q)install -D -m 644 $(B)/docs/rebpf.bash $(DESTDIR)$(INSTALLED_BASH)/rebpf
+	$(Q)install -D -m 644 $(B)/docs/_rebpf $(DESTDIR)$(ZSH_DIR)/_rebpf
+	$(Q)install -d $(DESTDIR)$(UNIT_DIR) $(DESTDIR)$(DOC_DIR)/examples
+	$(Q)sed 's,/usr/bin/rebpf,$(PREFIX)/bin/rebpf,' scripts/rebpf.service > $(DESTDIR)$(UNIT_DIR)/rebpf.service
+	$(Q)chmod 644 $(DESTDIR)$(UNIT_DIR)/rebpf.service
+	$(Q)install -m 644 README.md LICENSE $(DESTDIR)$(DOC_DIR)/
+	$(Q)install -m 644 $(EXAMPLES) $(DESTDIR)$(DOC_DIR)/examples/
+
+uninstall:
+	$(Q)rm -f $(DESTDIR)$(PREFIX)/bin/rebpf $(DESTDIR)$(PREFIX)/share/man/man8/rebpf.8 \
+		$(DESTDIR)$(INSTALLED_BASH)/rebpf $(DESTDIR)$(ZSH_DIR)/_rebpf $(DESTDIR)$(UNIT_DIR)/rebpf.service
+	$(Q)rm -rf $(DESTDIR)$(DOC_DIR)
+
+deb: all docs
+	$(Q)scripts/deps.sh deb
+	+$(Q)scripts/deb/build.sh $(VERSION) $(B)/deb
+
+# Installing, also into a clean Debian and a guest that has nothing else; minutes.
+test-packages: all static deb
+	$(Q)scripts/deps.sh packages
+	$(Q)tests/run.sh packages
+
+test golden: docs
+test: static
+
+.PHONY: docs static install uninstall deb test-packages
 
 # ---- tests ----
 
@@ -173,10 +250,15 @@ help:
 	@echo 'make demo        own namespaces, real loss, real lines, cleaned up afterwards'
 	@echo 'make test        unit, golden, e2e and vm tests; ends with "N passed, N failed, N skipped"'
 	@echo 'make unit|golden|e2e|vm   one tier'
+	@echo 'make test-packages   the Debian package in a clean Debian, which a guest boots; the static program alone'
 	@echo 'make lab         loss at known places and the matrix of causes, longer; REBPF_LAB_FACTOR=5, REBPF_LAB_SEED=1'
 	@echo 'make compare     what each output costs under a flood of drops, a minute, root; ARGS="--quick"'
 	@echo 'make fuzz        libFuzzer on all that reads bytes from outside; SECONDS=60 in all'
 	@echo 'make deps        install what is missing (Debian), or name the packages'
+	@echo 'make static      build/rebpf-static: one program that needs no library'
+	@echo 'make install     program, manual page, completions, systemd unit; PREFIX=/usr/local, DESTDIR=; make uninstall'
+	@echo 'make deb         build/deb/rebpf_*.deb'
+	@echo 'make docs        build/docs: manual page and completions'
 	@echo 'make clean       remove build/'
 	@echo 'variables: V=1 shows commands, DEVELOPER=1 turns warnings into errors'
 

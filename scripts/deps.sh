@@ -7,8 +7,14 @@ set -eu
 build_packages=(clang llvm gcc make pkg-config bpftool libbpf-dev libelf-dev zlib1g-dev libevent-dev)
 test_packages=("${build_packages[@]}" libcmocka-dev python3 python3-pytest iproute2 nftables iperf3 ethtool
 	libcap2-bin busybox-static qemu-system-x86 cpio xz-utils zstd kmod util-linux procps prometheus valgrind)
+# Of the manual page, completions, examples; of make deb; of make test-packages.
+test_packages+=(mandoc groff-base zsh python3-yaml)
+deb_packages=("${build_packages[@]}" dpkg-dev)
+packages_packages=("${test_packages[@]}" dpkg-dev mmdebstrap lintian)
 
 case ${1-} in
+deb) packages=("${deb_packages[@]}") ;;
+packages) packages=("${packages_packages[@]}") ;;
 build) packages=("${build_packages[@]}") ;;
 test) packages=("${test_packages[@]}") ;;
 *) echo "usage: deps.sh build|test" >&2; exit 2 ;;

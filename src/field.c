@@ -101,10 +101,10 @@ static void text_boolean(struct visitor *v, const struct field *f, bool value)
 		text_end(v, f, value ? put_bytes(p, "yes", 3) : put_bytes(p, "no", 2));
 }
 
-/* Select graphic rendition (ECMA-48): yellow, bold red. */
+/* Select graphic rendition (ECMA-48): magenta and bold red, which both a dark and a light terminal shows; not yellow. */
 static const char *const tone_on[] = {
 	[TONE_NONE] = "",
-	[TONE_NOTICE] = "\033[33m",
+	[TONE_NOTICE] = "\033[35m",
 	[TONE_BAD] = "\033[1;31m",
 };
 #define TONE_OFF "\033[0m"

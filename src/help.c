@@ -16,7 +16,12 @@ static const char *const group_titles[] = {
 };
 _Static_assert(ARRAY_SIZE(group_titles) == GROUP_COUNT, "a title for every group");
 
-static bool is_choice(const struct option_names *n, unsigned int i)
+const char *option_group_title(enum option_group group)
+{
+	return group_titles[group];
+}
+
+bool option_is_choice(const struct option_names *n, unsigned int i)
 {
 	return !(n->hidden & 1u << i);
 }
@@ -26,9 +31,9 @@ void option_names_join(struct strbuf *b, const struct option_names *n, const cha
 	unsigned int i, left = n->has_all ? 1 : 0;
 
 	for (i = 0; i < n->count; i++)
-		left += is_choice(n, i);
+		left += option_is_choice(n, i);
 	for (i = 0; i < n->count; i++) {
-		if (!is_choice(n, i))
+		if (!option_is_choice(n, i))
 			continue;
 		strbuf_str(b, n->names[i]);
 		if (--left)
@@ -96,6 +101,16 @@ static void add_initial(struct strbuf *text, const struct option_row *row)
 	strbuf_char(text, ')');
 }
 
+void option_describe(struct strbuf *b, const struct option_row *row)
+{
+	strbuf_str(b, row->help);
+	if (row->names) {
+		strbuf_str(b, ": ");
+		option_names_join(b, row->names, ", ");
+	}
+	add_initial(b, row);
+}
+
 /* One option, or several up to the first that is not with_next. Returns the last. */
 static const struct option_row *add_option(struct strbuf *b, const struct option_row *row)
 {
@@ -114,12 +129,7 @@ static const struct option_row *add_option(struct strbuf *b, const struct option
 	strbuf_str(b, "  ");
 	strbuf_pad_to(b, start, HELP_COLUMN);
 
-	strbuf_str(&text, row->help);
-	if (row->names) {
-		strbuf_str(&text, ": ");
-		option_names_join(&text, row->names, ", ");
-	}
-	add_initial(&text, row);
+	option_describe(&text, row);
 	add_wrapped(b, start, text.data ? text.data : "");
 	strbuf_free(&text);
 	return row;

@@ -269,27 +269,27 @@ const struct option_row option_table[] = {
 		.help = "local, remote port", .expected = EXPECTED_PORT, .arg = RULE_REMOTE, LIST(port),
 	},
 	[OPTION_PID] = {
-		.type = &type_pid, .group = GROUP_FILTER, .letter = 'p', .name = "pid", .value = "PID",
+		.type = &type_pid, .group = GROUP_FILTER, .letter = 'p', .name = "pid", .value = "PID", .words = WORDS_PID,
 		.help = "process that owns the socket", .expected = "a process id, 1 to 4194304", LIST(pid),
 	},
 	[OPTION_COMM] = {
-		.type = &type_text, .group = GROUP_FILTER, .name = "comm", .value = "NAME",
+		.type = &type_text, .group = GROUP_FILTER, .name = "comm", .value = "NAME", .words = WORDS_COMM,
 		.help = "its name, up to 15 bytes", LIST(comm),
 		.expected = "a name of 1 to 15 bytes (the kernel keeps no more)",
 	},
 	[OPTION_CGROUP] = {
-		.type = &type_cgroup, .group = GROUP_FILTER, .name = "cgroup", .value = "PATH",
+		.type = &type_cgroup, .group = GROUP_FILTER, .name = "cgroup", .value = "PATH", .words = WORDS_CGROUP,
 		.help = "cgroup2 directory, from / or its root", LIST(cgroup),
 		.expected = "a cgroup2 directory, from / or from the cgroup2 root",
 	},
 	[OPTION_NETNS] = {
-		.type = &type_netns, .group = GROUP_FILTER, .name = "netns", .value = "PID|NAME|INODE",
+		.type = &type_netns, .group = GROUP_FILTER, .name = "netns", .value = "PID|NAME|INODE", .words = WORDS_NETNS,
 		.help = "network namespace", LIST(netns),
 		.expected = "a network namespace, by a process in it, name, path or inode number",
 	},
 	[OPTION_INTERFACE] = {
 		.type = &type_ifname, .group = GROUP_FILTER, .letter = 'i', .name = "interface",
-		.value = "NAME", .help = "watch only these network devices", LIST(ifname),
+		.value = "NAME", .words = WORDS_INTERFACE, .help = "watch only these network devices", LIST(ifname),
 		.expected = "an interface name of 1 to 15 bytes",
 	},
 	[OPTION_IPV4] = {
@@ -309,7 +309,7 @@ const struct option_row option_table[] = {
 		.help = "where the lost copy was lost", .names = &choose_cause, FIELD(causes),
 	},
 	[OPTION_REASON] = {
-		.type = &type_reason, .group = GROUP_FILTER, .name = "reason", .value = "LIST",
+		.type = &type_reason, .group = GROUP_FILTER, .name = "reason", .value = "LIST", .words = WORDS_REASON,
 		.help = "drop reasons, such as NETFILTER_DROP", LIST(reason),
 		.expected = "a drop reason such as NETFILTER_DROP",
 	},
@@ -375,11 +375,11 @@ const struct option_row option_table[] = {
 		FIELD(metrics_max_series),
 	},
 	[OPTION_WRITE] = {
-		.type = &type_string, .group = GROUP_RECORD, .letter = 'w', .name = "write", .value = "FILE",
+		.type = &type_string, .group = GROUP_RECORD, .letter = 'w', .name = "write", .value = "FILE", .words = WORDS_FILE,
 		.help = "keep the raw records; -: on stdout", .expected = "a file name", .once = true, FIELD(write_path),
 	},
 	[OPTION_READ] = {
-		.type = &type_string, .group = GROUP_RECORD, .letter = 'r', .name = "read", .value = "FILE",
+		.type = &type_string, .group = GROUP_RECORD, .letter = 'r', .name = "read", .value = "FILE", .words = WORDS_FILE,
 		.help = "replay records, - from stdin: no root, no kernel", .expected = "a file name", .once = true,
 		FIELD(read_path),
 	},
@@ -397,7 +397,7 @@ const struct option_row option_table[] = {
 		.help = "what this kernel offers each feature", FIELD(check),
 	},
 	[OPTION_EXPLAIN] = {
-		.type = &type_string, .group = GROUP_HELP, .name = "explain", .value = "REASON",
+		.type = &type_string, .group = GROUP_HELP, .name = "explain", .value = "REASON", .words = WORDS_REASON,
 		.help = "what a drop reason means", .expected = "a drop reason such as NETFILTER_DROP",
 		.once = true, FIELD(explain),
 	},

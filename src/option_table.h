@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * One row per option. Whatever knows an option by more than its field in struct options reads it from here:
- * the parser (options.c), --help (help.c) and their tests.
+ * the parser (options.c), --help (help.c), the manual page and the completions (generate.c), and their tests.
  */
 #ifndef REBPF_OPTION_TABLE_H
 #define REBPF_OPTION_TABLE_H
@@ -82,6 +82,18 @@ struct option_names {
 
 struct option_row;
 
+/* What a shell can offer as a value, where the value is none of a few @names. */
+enum option_words {
+	WORDS_NONE,
+	WORDS_FILE,
+	WORDS_INTERFACE,
+	WORDS_PID,
+	WORDS_COMM,
+	WORDS_NETNS,
+	WORDS_CGROUP,
+	WORDS_REASON, /* of drops */
+};
+
 /* What the values of an option are. */
 struct option_type {
 	bool list; /* comma separated and repeatable: set() sees one item at a time */
@@ -101,6 +113,7 @@ struct option_row {
 	const char *help;
 	const char *expected; /* ends the message about a bad value; not needed with @names */
 	const struct option_names *names;
+	enum option_words words;
 	uint32_t initial;     /* bits of @names that hold without the option */
 	unsigned int arg;     /* what the type wants to know besides: rule list, IP version */
 	bool hidden;          /* not in --help: for tests */
@@ -118,6 +131,11 @@ extern const struct option_row option_table[OPTION_TABLE_LEN];
 
 /* "text, json or none", @last being " or ". */
 void option_names_join(struct strbuf *b, const struct option_names *n, const char *last);
+/* Whether names[i] can be chosen. */
+bool option_is_choice(const struct option_names *n, unsigned int i);
+/* "of drops: bad, policy, expected, all (default: bad, policy)" */
+void option_describe(struct strbuf *b, const struct option_row *row);
+const char *option_group_title(enum option_group group);
 /* What --help prints. */
 void option_help(struct strbuf *b);
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The command line. One typed table (option_table.c) is the only list of options: parsing, --help, and the
- * later manual page and completions come from it.
+ * The command line. One typed table (option_table.c) is the only list of options: parsing, --help, the
+ * manual page and the completions come from it.
  */
 #ifndef REBPF_OPTIONS_H
 #define REBPF_OPTIONS_H

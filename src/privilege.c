@@ -48,7 +48,7 @@ static const struct {
 static int set(const struct privileges *p)
 {
 	struct __user_cap_header_struct head = { .version = _LINUX_CAPABILITY_VERSION_3 };
-	struct __user_cap_data_struct data[_LINUX_CAPABILITY_U32S_3] = {}; /* valgrind knows only the first */
+	struct __user_cap_data_struct data[_LINUX_CAPABILITY_U32S_3];
 
 	for (int i = 0; i < _LINUX_CAPABILITY_U32S_3; i++)
 		data[i] = (struct __user_cap_data_struct){

@@ -3,14 +3,16 @@
  * -S, --interval: the summary (summary.h) as text on stderr, at the end of a run and after each interval:
  *
  *	Summary of 12.345 s until 10:47:09.803057
- *	Sent again        1,234 of 56,789 segments (2.17 %), all traffic of 3 network namespaces
- *	Records lost      0 of 9,876 (control 0, drops 0); missed by the hooks 0, unseen 0
+ *	Sent again        1,234 of 56,789 segments (2.17 %)
+ *	                  all traffic of 3 network namespaces
+ *	Records lost      0 of 9,876 (control 0, drops 0)
+ *	                  missed by the hooks 0, unseen 0
  *	Retransmissions   1,200; signs that one was needless: 17
- *	  type      fast                                           1,000   83.3 %  ##########  +12
- *	            rto                                              200   16.7 %  ##
- *	  remote    10.0.0.2                                       1,200  100.0 %  ############  +12
+ *	  type      fast                               1,000   83.3 %  #######  +12
+ *	            rto                                  200   16.7 %  #
+ *	  remote    10.0.0.2                           1,200  100.0 %  ########  +12
  *	Connects          20
- *	  result    established                                       20  100.0 %  ############
+ *	  result    established                           20  100.0 %  ########
  *	  latency   p50 1.024ms  p90 2.047ms  p99 9.151ms  max 9.151ms
  *
  * +N: so many in the last interval. "~": too high by at most what the line below says (topk.h). On a terminal to which no
@@ -30,9 +32,12 @@
 #include "output.h"
 #include "summary.h"
 
-/* Columns where the text of a section, labels of rows and bars begin, and behind which numbers end. */
-enum { AT_TEXT = 18, AT_LABEL = 12, END_COUNT = 64, END_SHARE = 73, AT_BAR = 75 };
-#define BAR_CELLS 12
+/*
+ * Columns where the text of a section, labels of rows and bars begin, and behind which numbers end: 80 hold a row, with
+ * the bar and "  +9,999" behind it. A label that is too long pushes the numbers on and costs the bar.
+ */
+enum { AT_TEXT = 18, AT_LABEL = 12, END_COUNT = 52, END_SHARE = 61, AT_BAR = 63 };
+#define BAR_CELLS 8
 
 /* @own of the sink. */
 struct view {
@@ -140,9 +145,10 @@ static void put_row(struct page *p, const char *title, const struct row *r, uint
 	strbuf_str(&text, " %");
 	put_right(p->out, start, END_SHARE, text.data ? text.data : "", text.len);
 	strbuf_free(&text);
-	strbuf_char(p->out, ' ');
-	strbuf_pad_to(p->out, start, AT_BAR);
-	put_bar(p, r->count, whole);
+	if (p->out->len - start < AT_BAR) {
+		strbuf_pad_to(p->out, start, AT_BAR);
+		put_bar(p, r->count, whole);
+	}
 	if (p->recent && r->recent) {
 		strbuf_str(p->out, "  +");
 		put_count(p->out, r->recent);
@@ -347,9 +353,6 @@ static void put_traffic(struct page *p)
 	strbuf_str(p->out, " segments");
 	if (out->count)
 		put_ratio(p->out, retrans->count, out->count);
-	strbuf_str(p->out, ", all traffic of "); /* filters or not */
-	put_count(p->out, p->s->space_count);
-	strbuf_str(p->out, p->s->space_count == 1 ? " network namespace" : " network namespaces");
 	if (p->recent) {
 		strbuf_str(p->out, "  +");
 		put_count(p->out, retrans->recent);
@@ -359,6 +362,10 @@ static void put_traffic(struct page *p)
 			put_ratio(p->out, retrans->recent, out->recent);
 	}
 	strbuf_char(p->out, '\n');
+	start_line(p, "", AT_TEXT);
+	strbuf_str(p->out, "all traffic of "); /* filters or not */
+	put_count(p->out, p->s->space_count);
+	strbuf_str(p->out, p->s->space_count == 1 ? " network namespace\n" : " network namespaces\n");
 	if (!p->s->traffic_complete) {
 		start_line(p, "", AT_TEXT);
 		strbuf_str(p->out, "not all namespaces could be looked into\n");
@@ -377,7 +384,9 @@ static void put_loss(struct page *p)
 	put_count(p->out, s->lost[RING_CONTROL]);
 	strbuf_str(p->out, ", drops ");
 	put_count(p->out, s->lost[RING_DROPS]);
-	strbuf_str(p->out, "); missed by the hooks ");
+	strbuf_str(p->out, ")\n");
+	start_line(p, "", AT_TEXT);
+	strbuf_str(p->out, "missed by the hooks ");
 	put_count(p->out, s->missed);
 	strbuf_str(p->out, ", unseen ");
 	put_count(p->out, s->unseen);

@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: MIT
 # Runs tiers of tests and ends with one line: N passed, N failed, N skipped.
-#   run.sh unit TESTS... | golden | e2e | lab | vm | all TESTS...
+#   run.sh unit TESTS... | golden | install | packages | e2e | lab | vm | all TESTS...
 set -u
 cd "$(dirname "$0")/.."
 
@@ -74,6 +74,8 @@ run_as_root() { # NAME ARGS...
 	run_pytest "$@"
 }
 
+run_install() { run_pytest install tests/packages/test_install.py; }
+run_packages() { run_as_root packages tests/packages; }
 run_e2e() { run_as_root e2e tests/e2e; }
 run_lab() { run_as_root lab tests/e2e/test_lab.py; }
 
@@ -127,11 +129,13 @@ tier=$1; shift
 case $tier in
 unit) run_unit "$@" ;;
 golden) run_golden ;;
+install) run_install ;;
+packages) run_packages ;;
 e2e) run_e2e ;;
 lab) run_lab ;;
 vm) run_vm ;;
-all) run_unit "$@"; run_golden; run_e2e; run_vm brief ;;
-*) echo "usage: run.sh unit|golden|e2e|lab|vm|all [TESTS]" >&2; exit 2 ;;
+all) run_unit "$@"; run_golden; run_install; run_e2e; run_vm brief ;;
+*) echo "usage: run.sh unit|golden|install|packages|e2e|lab|vm|all [TESTS]" >&2; exit 2 ;;
 esac
 echo "$passed passed, $failed failed, $skipped skipped"
 [ "$failed" -eq 0 ] && [ "$passed" -gt 0 ]

@@ -21,6 +21,7 @@ def summary_of(path, *args):
 
 def test_summary():
     compare("summary-S.txt", summary_text(recording("summary"), "-e", "all", "--interval", "1"))
+    assert max(map(len, summary_text(recording("summary"), "-e", "all", "--interval", "1").splitlines())) <= 80
     compare("summary-S.json", json_lines(recording("summary"), "-S", "-e", "all", "--interval", "1"))
 
 
@@ -29,7 +30,7 @@ def test_summary_goes_by_the_locale():
     bars = summary_text(recording("summary"), "-e", "all", env={"LC_ALL": "", "LC_CTYPE": "", "LANG": "en_GB.utf8"})
     assert ascii_text.isascii() and "#" in ascii_text and "\u2588" in bars and "#" not in bars
     assert re.sub("[\u2588-\u258f]", "", bars) != bars
-    assert [line[:74].rstrip() for line in bars.splitlines()] == [line[:74].rstrip() for line in ascii_text.splitlines()]
+    assert [line[:62].rstrip() for line in bars.splitlines()] == [line[:62].rstrip() for line in ascii_text.splitlines()]
     assert summary_text(recording("summary"), "-e", "all", env={"LC_ALL": "C", "LANG": "C.UTF-8"}) == ascii_text
 
 

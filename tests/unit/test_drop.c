@@ -160,7 +160,7 @@ static void test_text_class(void **state)
 
 	(void)state;
 	show(color, &e, 1);
-	assert_non_null(strstr(shown, " class=\033[33mpolicy\033[0m "));
+	assert_non_null(strstr(shown, " class=\033[35mpolicy\033[0m "));
 	e.drop.place.class = DROP_CLASS_BAD;
 	show(color, &e, 1);
 	assert_non_null(strstr(shown, " class=\033[1;31mbad\033[0m "));

@@ -428,8 +428,7 @@ static void open_terminal(int *master, int *slave)
 
 static void test_terminal(void **state)
 {
-	static const char header[] = "TIME            EVENT      PID     COMM       SOURCE > DESTINATION"
-				     "              DETAILS\r\n";
+	static const char header[] = "TIME            EVENT      PID     COMM       SOURCE > DESTINATION\r\n";
 	struct options o = { .format = OUTPUT_TEXT };
 	struct event e = some_event();
 	struct output *out = NULL;

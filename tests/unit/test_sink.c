@@ -355,7 +355,7 @@ static void test_text_color(void **state)
 	e.retransmit.outcome = RTX_OUTCOME_DROPPED;
 	e.retransmit.cause = RTX_CAUSE_NETWORK;
 	show((struct options){ .format = OUTPUT_TEXT, .color = COLOR_ALWAYS }, &e, 1);
-	assert_non_null(strstr(shown, " cause=\033[33mnetwork\033[0m cause_drop=- outcome=\033[1;31mdropped\033[0m"
+	assert_non_null(strstr(shown, " cause=\033[35mnetwork\033[0m cause_drop=- outcome=\033[1;31mdropped\033[0m"
 				      " ret=0(OK) tc=eth0:\033[1;31mSHOT\033[0m(rebpf) drop=- seq="));
 	/* A pipe gets none by itself. */
 	assert_null(strchr(text_of(&e), '\033'));
