@@ -56,7 +56,7 @@ struct live {
 	unsigned int cpus;
 	uint32_t own_netns;
 	uint64_t lost_bucket[RING_COUNT][REBPF_BUCKET_COUNT];
-	uint64_t lost[RING_COUNT];
+	uint64_t lost[RING_COUNT], lost_said;
 	uint64_t read_ns[RING_COUNT]; /* the newest record read */
 	uint64_t drained_ns;          /* the rings have been read up to here */
 	uint64_t surveyed_ns, surveyed_full_ns; /* the last ones began, or ended, then */
@@ -109,8 +109,6 @@ static void feed_losses(struct live *l, const struct counters *counters, uint64_
 	for (uint32_t ring = 0; ring < RING_COUNT; ring++) {
 		if (counters->lost[ring] == l->lost[ring])
 			continue;
-		log_warning("lost %llu records: the ring buffer was full",
-			    (unsigned long long)(counters->lost[ring] - l->lost[ring]));
 		l->lost[ring] = counters->lost[ring];
 		for (uint32_t b = 0; b < REBPF_BUCKET_COUNT; b++) {
 			uint64_t now = *(volatile __u64 *)&l->shared->lost_bucket[ring][b];
@@ -121,6 +119,19 @@ static void feed_losses(struct live *l, const struct counters *counters, uint64_
 			l->lost_bucket[ring][b] = now;
 		}
 	}
+}
+
+/* Once a second, in one number: a flood may lose records at every drain. */
+static void say_losses(struct live *l)
+{
+	uint64_t lost = 0;
+
+	for (int ring = 0; ring < RING_COUNT; ring++)
+		lost += l->lost[ring];
+	if (lost != l->lost_said)
+		log_warning("lost %llu records: the ring buffer was full (%llu so far)",
+			    (unsigned long long)(lost - l->lost_said), (unsigned long long)lost);
+	l->lost_said = lost;
 }
 
 /* ---- surveys ---- */
@@ -366,6 +377,7 @@ static void on_tick(void *ctx)
 	on_wake(l);
 	print_rate(l, now_ns);
 	print_hint(l, now_ns);
+	log_flush();
 }
 
 static void on_second(void *ctx)
@@ -375,6 +387,7 @@ static void on_second(void *ctx)
 
 	l->skipped_runs = probes_skipped_runs(l->probes);
 	feed_lost(l);
+	say_losses(l);
 	if (l->survey && l->traffic)
 		survey_want_traffic(l->survey);
 	/* The base that a later loss on a device is told from. */
@@ -572,6 +585,7 @@ int live_run(struct live *l)
 	while (drain(l) || is_survey_due(l))
 		;
 	feed_lost(l);
+	say_losses(l);
 	return err;
 }
 

@@ -4,7 +4,6 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "correlate.h"
 #include "decode.h"
@@ -202,8 +201,7 @@ int pipeline_finish(struct pipeline *p)
 	fill_stats(p, &ev.stats);
 	if (log_get_level() >= LOG_NOTICE) {
 		ev_stats_report(&report, &ev.stats);
-		if (report.len && write(STDERR_FILENO, report.data, report.len) < 0)
-			log_debug("cannot write the statistics");
+		log_report(report.data ? report.data : "", report.len);
 		strbuf_free(&report);
 	}
 	return sinks_state(p->sinks) < 0 ? sinks_state(p->sinks) : 0;
