@@ -56,7 +56,7 @@ struct live {
 	unsigned int cpus;
 	uint32_t own_netns;
 	uint64_t lost_bucket[RING_COUNT][REBPF_BUCKET_COUNT];
-	uint64_t lost[RING_COUNT], lost_said;
+	uint64_t lost[RING_COUNT], lost_said, lines_said;
 	uint64_t read_ns[RING_COUNT]; /* the newest record read */
 	uint64_t drained_ns;          /* the rings have been read up to here */
 	uint64_t surveyed_ns, surveyed_full_ns; /* the last ones began, or ended, then */
@@ -121,10 +121,10 @@ static void feed_losses(struct live *l, const struct counters *counters, uint64_
 	}
 }
 
-/* Once a second, in one number: a flood may lose records at every drain. */
+/* Once a second, in one number: a flood may lose records at every drain, a slow reader any number of lines. */
 static void say_losses(struct live *l)
 {
-	uint64_t lost = 0;
+	uint64_t lost = 0, lines = pipeline_output_lost(l->pipeline);
 
 	for (int ring = 0; ring < RING_COUNT; ring++)
 		lost += l->lost[ring];
@@ -132,6 +132,10 @@ static void say_losses(struct live *l)
 		log_warning("lost %llu records: the ring buffer was full (%llu so far)",
 			    (unsigned long long)(lost - l->lost_said), (unsigned long long)lost);
 	l->lost_said = lost;
+	if (lines != l->lines_said)
+		log_warning("lost %llu lines: the reader of stdout is too slow (%llu so far)",
+			    (unsigned long long)(lines - l->lines_said), (unsigned long long)lines);
+	l->lines_said = lines;
 }
 
 /* ---- surveys ---- */
@@ -372,7 +376,7 @@ static void on_tick(void *ctx)
 	uint64_t now_ns = clock_mono_ns();
 
 	l->shared->heartbeat_ns = now_ns;
-	enrich_clock(l->enrich, now_ns);
+	enrich_clock(l->enrich);
 	probes_poll_spurious(l->probes);
 	on_wake(l);
 	print_rate(l, now_ns);
@@ -503,7 +507,7 @@ static int start(struct live *l, const struct reasons *reasons)
 		return log_error(-ENOMEM, "out of memory");
 	open_survey(l);
 	feed_host(l);
-	enrich_clock(l->enrich, clock_mono_ns());
+	enrich_clock(l->enrich);
 	enrich_reasons(l->enrich, reasons);
 	err = open_egress(l);
 	if (!err)

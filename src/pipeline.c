@@ -171,6 +171,11 @@ uint64_t pipeline_printed(const struct pipeline *p)
 	return p->printed;
 }
 
+uint64_t pipeline_output_lost(const struct pipeline *p)
+{
+	return sinks_lines_lost(p->sinks);
+}
+
 bool pipeline_take_missed(struct pipeline *p, uint32_t *netns, uint32_t *hint_tgid)
 {
 	return correlate_take_missed(p->correlate, netns, hint_tgid);
