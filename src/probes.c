@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include "rebpf.skel.h"
@@ -98,15 +99,26 @@ static int open_planned(struct rebpf **out, const struct plan *plan, const struc
 	return 0;
 }
 
+/* More than all objects of a run take: about a hundred. */
+#define FEW_DESCRIPTORS 256
+
 static int load_failed(int err, const struct features *f)
 {
+	struct rlimit files;
+
+	/* libbpf then fails with one error or another. */
+	if (!getrlimit(RLIMIT_NOFILE, &files) && files.rlim_cur < FEW_DESCRIPTORS)
+		return log_error(-EMFILE, "cannot load the BPF programs: %s, and only %llu open files are allowed (ulimit -n)",
+				 strerror(-err), (unsigned long long)files.rlim_cur);
 	if (err == -EPERM || err == -EACCES)
 		return log_error(err,
-				 "the kernel (%s) refused a BPF program: %s; -v shows why (lockdown, a seccomp filter, missing capabilities?)",
+				 "the kernel (%s) refused a BPF program: %s; -v shows why (lockdown, a seccomp filter, missing capabilities, before 5.11 the limit of locked memory?)",
 				 f->release, strerror(-err));
+	if (err == -ENOMEM)
+		return log_error(err, "no memory for the BPF maps, 60 MiB: does a control group limit it? (%s)", strerror(-err));
 	log_error(err, "the kernel (%s) refused a BPF program: %s; -v shows the verifier's log", f->release,
 		  strerror(-err));
-	return err == -ENOMEM ? err : -ENOTSUP;
+	return -ENOTSUP;
 }
 
 int probes_load(struct probes **out, struct plan *plan, const struct features *features, const struct options *options,
