@@ -93,24 +93,28 @@ def test_killed_at_random_moments(alone, rebpf, net, tc):
     chance = random.Random(seed)
     print("seed %d" % seed)
     before = net.a.tc("qdisc", "show", "dev", "a0")
-    held, stages = set(), {"ready": 0, "not ready": 0}
+    held, stages = set(), {"attached": 0, "before": 0}
+    began = time.monotonic()
+    assert rebpf("-q", "-d", "0.001", ns=net.a, force=force("tc=" + tc), ready=False).wait_exit() == 0
+    whole = time.monotonic() - began
     for _ in range(max(FAULTS // 2, 1)):
         one = Rebpf("-q", ns=net.a, events="all", force=["--force", "tc=" + tc], ready=False)
-        until = time.monotonic() + chance.uniform(0, 1.5) * SLOW
+        until = time.monotonic() + chance.uniform(0, 2 * whole)
         while time.monotonic() < until:
             select.select([], [], [], min(0.02, max(until - time.monotonic(), 0)))
             held |= bpfobj.objects_of(one.pid)
         if chance.random() < 0.2:
             one.process.send_signal(signal.SIGINT)
         held |= bpfobj.objects_of(one.pid)
-        stages["ready" if any(kind == "link" for kind, _ in bpfobj.objects_of(one.pid)) else "not ready"] += 1
+        stages["attached" if any(kind == "link" for kind, _ in bpfobj.objects_of(one.pid)) else "before"] += 1
         one.kill()
         if tc == "tcx":
             wait_until(lambda: not bpfobj.left_of(held), 15,
                        lambda: "BPF objects to go: %s" % bpfobj.left_of(held))
             held = set()
-        assert not re.search(r"bpf chain.* handle", re.sub(r".*rebpf_tc_egress.*", "", net.a.tc(*SHOW)))
-    print(tc, stages)
+        assert all("rebpf_tc_egress" in line for line in net.a.tc(*SHOW).splitlines() if " handle " in line)
+    print("%s: killed %r" % (tc, stages))
+    assert FAULTS < 100 or all(stages.values()), stages
     # The next start sweeps, its end takes its own.
     last = rebpf("--netns", net.a.name, ns=net.a, force=force("tc=" + tc))
     last.wait_events(lambda e: e["tc"])
@@ -402,11 +406,12 @@ def test_interface_churn(alone, rebpf, net, tc):
             net.a.ip_batch(*("link del %s" % name for name in names))
 
     def settle():
-        return wait_until(lambda: descriptors(one.pid) <= before[0] and True, 20,
+        # It also follows devices of other namespaces that happen to be busy, and looks into /proc now and then.
+        return wait_until(lambda: descriptors(one.pid) <= before[0] + 20, 20,
                           lambda: "%d descriptors to be %d again" % (descriptors(one.pid), before[0]))
 
     before = [descriptors(one.pid)]
-    churn(batch)
+    churn(batch)  # memory that is kept for later
     settle()
     resident, began = memory(one.pid), time.monotonic()
     churn(pairs)
