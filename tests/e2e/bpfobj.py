@@ -9,7 +9,7 @@ from lab import libc
 
 NR_BPF = {"x86_64": 321, "aarch64": 280}[os.uname().machine]
 # enum bpf_cmd, include/uapi/linux/bpf.h
-MAP_LOOKUP_ELEM, PROG_LOAD, LINK_CREATE = 1, 5, 28
+MAP_LOOKUP_ELEM, MAP_GET_NEXT_KEY, PROG_LOAD, OBJ_GET_INFO_BY_FD, LINK_CREATE = 1, 4, 5, 15, 28
 FD_BY_ID = {"prog": 13, "map": 14, "link": 30, "btf": 19}
 PROG_TYPE_SCHED_CLS, TCX_EGRESS = 3, 47
 
@@ -84,6 +84,32 @@ def memory_of(objects):
                 total += int(re.search(r"^memlock:\s*(\d+)", file.read(), re.M).group(1))
             os.close(fd)
     return total
+
+
+HASHES = (1, 5, 9, 10)  # BPF_MAP_TYPE_HASH, PERCPU_HASH, LRU_HASH, LRU_PERCPU_HASH
+
+
+def hash_entries(number):
+    """(name, how many entries) of a map, or (None, 0) if it is no hash map."""
+    fd = bpf(FD_BY_ID["map"], struct.pack("II", number, 0))
+    try:
+        info = ctypes.create_string_buffer(128)
+        bpf(OBJ_GET_INFO_BY_FD, struct.pack("IIQ", fd, len(info), ctypes.addressof(info)))
+        # struct bpf_map_info: type, id, key_size, value_size, max_entries, map_flags, name[16]
+        kind, _, key_size, _, most = struct.unpack_from("5I", info.raw)
+        if kind not in HASHES:
+            return None, 0
+        key, after, count = None, ctypes.create_string_buffer(key_size), 0
+        while count <= most:
+            try:
+                bpf(MAP_GET_NEXT_KEY, struct.pack("IIQQ", fd, 0, ctypes.addressof(key) if key else 0,
+                                                  ctypes.addressof(after)))
+            except FileNotFoundError:
+                break
+            key, count = ctypes.create_string_buffer(after.raw, key_size), count + 1
+        return info.raw[24:40].split(b"\0")[0].decode(), count
+    finally:
+        os.close(fd)
 
 
 class ForeignTcx:

@@ -427,19 +427,21 @@ def test_interface_churn(alone, rebpf, net, tc):
     assert len(one.errors) < 60, one.errors[:80]
 
 
-def overflow_once(name):
-    """In a new namespace: a full listener, so that a SYN is sent twice. Ends with its namespace."""
-    lab.enter(name)
-    listener = socket.socket()
-    listener.bind(("127.0.0.1", 5001))
-    listener.listen(0)
-    clients = [socket.socket() for _ in range(3)]
-    for client in clients:
-        client.settimeout(0)
-        client.connect_ex(("127.0.0.1", 5001))
-    wait_until(lambda: lab.read_counters()["TcpRetransSegs"], 15, "a SYN to be sent again")
-    for sock in [listener, *clients]:
-        sock.close()
+def overflow_once(name, address="127.0.0.1"):
+    """In a namespace that ends then: a full listener, so that a SYN is sent twice."""
+    def body():
+        listener = socket.socket()
+        listener.bind((address, 5001))
+        listener.listen(0)
+        clients = [socket.socket() for _ in range(3)]
+        for client in clients:
+            client.settimeout(0)
+            client.connect_ex((address, 5001))
+        wait_until(lambda: lab.read_counters()["TcpRetransSegs"], 15, "a SYN to be sent again")
+        for sock in [listener, *clients]:
+            sock.close()
+
+    lab.inside(name, body)
 
 
 def test_namespace_churn(rebpf):
