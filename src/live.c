@@ -21,8 +21,8 @@
 #include "util.h"
 
 #define TICK_MS 100
-#define DRAIN_BUDGET 4096            /* records of one ring before timers and signals get their turn */
-#define DRAIN_TURNS 16
+#define DRAIN_BUDGET 4096            /* records of one ring at a time */
+#define WAKE_MAX_NS (20 * NSEC_PER_MSEC) /* before timers and signals get their turn */
 /*
  * So many records at one wake-up are a flood: then it is left to a timer to come back, not to a record, whose wake-up costs
  * its producer an interrupt. The rings hold a hundred times what comes meanwhile.
@@ -303,19 +303,19 @@ static void await_wake(struct live *l)
 static void on_wake(void *ctx)
 {
 	struct live *l = ctx;
+	uint64_t end_ns = clock_mono_ns() + WAKE_MAX_NS;
 	uint32_t netns, tgid;
 	size_t records = 0;
-	int turn;
+	bool more;
 
 	*(volatile uint32_t *)&l->shared->asleep = 0;
 	/* Once more if an attempt waits for a survey. */
-	for (turn = 0; turn < DRAIN_TURNS; turn++) {
+	do {
 		size_t n = drain(l);
 
 		records += n;
-		if (n < FLOOD_RECORDS && !is_survey_due(l))
-			break;
-	}
+		more = n >= FLOOD_RECORDS || is_survey_due(l);
+	} while (more && clock_mono_ns() < end_ns);
 	pipeline_flush(l->pipeline);
 	while (pipeline_take_missed(l->pipeline, &netns, &tgid))
 		if (l->egress)
@@ -323,7 +323,7 @@ static void on_wake(void *ctx)
 	if (records < FLOOD_RECORDS)
 		await_wake(l);
 	else
-		loop_timer_set(l->loop, l->drain_timer, turn < DRAIN_TURNS ? FLOOD_PAUSE_NS : 0);
+		loop_timer_set(l->loop, l->drain_timer, more ? 0 : FLOOD_PAUSE_NS);
 	if (l->survey && l->survey_wanted)
 		loop_timer_set(l->loop, l->survey_timer,
 			       l->survey_full_wanted ? l->survey_full_pause_ns : l->survey_pause_ns);
