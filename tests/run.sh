@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: MIT
 # Runs tiers of tests and ends with one line: N passed, N failed, N skipped.
-#   run.sh unit TESTS... | golden | e2e | lab | vm | all TESTS...
+#   run.sh unit TESTS... | golden | e2e | lab | faults | soak | vm | all TESTS...
 set -u
 cd "$(dirname "$0")/.."
 
@@ -70,6 +70,8 @@ run_as_root() { # NAME ARGS...
 
 run_e2e() { run_as_root e2e tests/e2e; }
 run_lab() { run_as_root lab tests/e2e/test_lab.py; }
+run_faults() { run_as_root faults -s tests/e2e/test_faults.py; }
+run_soak() { run_as_root soak -s tests/e2e/test_soak.py; }
 
 # The same e2e on Debian's kernels, two guests at a time. "brief": without what hardly depends on the kernel, and between the
 # oldest and the newest kernel the truth, causes and connects only.
@@ -123,9 +125,11 @@ unit) run_unit "$@" ;;
 golden) run_golden ;;
 e2e) run_e2e ;;
 lab) run_lab ;;
+faults) run_faults ;;
+soak) run_soak ;;
 vm) run_vm ;;
 all) run_unit "$@"; run_golden; run_e2e; run_vm brief ;;
-*) echo "usage: run.sh unit|golden|e2e|lab|vm|all [TESTS]" >&2; exit 2 ;;
+*) echo "usage: run.sh unit|golden|e2e|lab|faults|soak|vm|all [TESTS]" >&2; exit 2 ;;
 esac
 echo "$passed passed, $failed failed, $skipped skipped"
 [ "$failed" -eq 0 ] && [ "$passed" -gt 0 ]
