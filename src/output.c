@@ -2,9 +2,12 @@
 #include "output.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include "log.h"
 
@@ -15,12 +18,14 @@
 
 /*
  * @null:     nobody reads it; @to is unused.
+ * @shared:   a pipe that stderr is, too: a message must not come in the middle of a line.
  * @sent:     buf.data[0 .. sent) has been written.
  * @line:     where the line that is being made begins.
  * @flush_at: length of the backlog at which the next early write is due.
  */
 struct output {
 	bool null;
+	bool shared;
 	struct nowait to;
 	const char *what;
 	int state;
@@ -53,6 +58,14 @@ static struct output *output_new(const char *what)
 	return o;
 }
 
+static bool is_shared_pipe(int fd)
+{
+	struct stat own, err;
+
+	return !fstat(fd, &own) && !fstat(STDERR_FILENO, &err) && S_ISFIFO(own.st_mode) && own.st_dev == err.st_dev &&
+	       own.st_ino == err.st_ino;
+}
+
 int output_open(struct output **out, int fd, const char *what)
 {
 	struct output *o = output_new(what);
@@ -65,6 +78,7 @@ int output_open(struct output **out, int fd, const char *what)
 		output_close(o);
 		return log_error(err, "cannot write to %s: %s", what, strerror(-err));
 	}
+	o->shared = is_shared_pipe(fd);
 	if (o->to.way == NOWAIT_POLL)
 		log_debug("%s: %s; writing in small pieces instead", what, strerror(errno));
 	*out = o;
@@ -157,9 +171,19 @@ void output_commit(struct output *o, unsigned int lines)
 
 /* ---- writing ---- */
 
+/* As many bytes as are whole lines and fit into PIPE_BUF, which a pipe takes at once or not at all; else @len. */
+static size_t whole_lines(const char *data, size_t len)
+{
+	const char *end = memrchr(data, '\n', len < PIPE_BUF ? len : PIPE_BUF);
+
+	return end ? (size_t)(end - data) + 1 : len;
+}
+
 /* One write of up to @len bytes: how many it took, or a negative errno. */
 static ssize_t write_once(struct output *o, const char *data, size_t len)
 {
+	if (o->shared)
+		len = whole_lines(data, len);
 	return o->null ? (ssize_t)len : nowait_write(&o->to, data, len);
 }
 
