@@ -206,7 +206,8 @@ def soak(net, one, path):
     assert not [name for name in ENDING if left.get(name, 0) > 4], left
     assert pages == sorted(pages)
     check_equal(one, rise, page, local, path, len(pages), blind)
-    assert not [line for line in one.errors if "cannot" in line or "lost" in line.lower() and "rebpf:" in line], one.errors[:20]
+    assert not [line for line in one.errors if "cannot" in line], one.errors[:20]
+    assert len(one.errors) < 60 + SECONDS / 10, one.errors[:60]
 
 
 def check_equal(one, rise, page, local, path, scrapes, blind):
@@ -216,11 +217,14 @@ def check_equal(one, rise, page, local, path, scrapes, blind):
           "%d; nft drops %d, events %d; %r %r" % (rise["TcpRetransSegs"], one.segs, blind.retransmissions, blind.drops,
                                                   rise["TcpExtTCPRetransFail"], one.failures, opens, one.syns, local.count(), one.drops, one.outcomes,
                                                   one.causes))
-    assert stats["lost"] == {"control": 0, "drops": 0} and stats["malformed"] == 0 and stats["output_lost"] == 0, stats
+    # A flood of drops elsewhere on the machine is seen, too: what it costs is stated.
+    lost = stats["lost"]["drops"]
+    print("soak: lost %r" % stats["lost"])
+    assert stats["lost"]["control"] == stats["malformed"] == stats["output_lost"] == 0, stats
     assert stats["printed"] == one.events
-    assert stats["consumed"] == stats["produced"]
+    assert stats["consumed"] + lost == stats["produced"]
     for seen, counted, few in ((one.segs, rise["TcpRetransSegs"], 2 * blind.retransmissions), (one.syns, opens, opens // 1000),
-                               (one.drops, local.count(), blind.drops)):
+                               (one.drops, local.count(), blind.drops + lost)):
         assert 0 <= counted - seen <= few
     if sees_failures():
         assert 0 <= rise["TcpExtTCPRetransFail"] - one.failures <= 2 * blind.retransmissions
