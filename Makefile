@@ -45,7 +45,7 @@ endif
 
 .DELETE_ON_ERROR:
 .SECONDARY:
-.PHONY: all build build-rebpf generate run demo deps test unit golden fuzz e2e lab vm compare clean help
+.PHONY: all build build-rebpf generate run demo deps test unit golden fuzz e2e lab faults soak vm compare clean help
 
 all: $(B)/rebpf
 
@@ -234,6 +234,12 @@ e2e: all $(WIRE) $(FLOOD)
 lab: all $(WIRE)
 	$(Q)REBPF_LAB_FACTOR=$${REBPF_LAB_FACTOR:-5} tests/run.sh lab
 
+faults: all $(FLOOD)
+	$(Q)REBPF_FAULTS=$${REBPF_FAULTS:-100} tests/run.sh faults
+
+soak: all
+	$(Q)REBPF_SOAK=$(or $(SECONDS),600) tests/run.sh soak
+
 vm: all $(WIRE)
 	$(Q)tests/run.sh vm
 
@@ -252,6 +258,8 @@ help:
 	@echo 'make unit|golden|e2e|vm   one tier'
 	@echo 'make test-packages   the Debian package in a clean Debian, which a guest boots; the static program alone'
 	@echo 'make lab         loss at known places and the matrix of causes, longer; REBPF_LAB_FACTOR=5, REBPF_LAB_SEED=1'
+	@echo 'make faults      what goes wrong around it, longer than in make test: 100 kills, 1,000 interfaces, a pager stopped for a minute'
+	@echo 'make soak        loss and churn; memory flat, counters equal at the end; SECONDS=600'
 	@echo 'make compare     what each output costs under a flood of drops, a minute, root; ARGS="--quick"'
 	@echo 'make fuzz        libFuzzer on all that reads bytes from outside; SECONDS=60 in all'
 	@echo 'make deps        install what is missing (Debian), or name the packages'

@@ -104,6 +104,15 @@ struct lost_count {
 	__u64 segs;
 };
 
+/* What is left of a key once the map is full: neither place nor return code. There are few of these. */
+static inline void lost_key_rest(struct lost_key *key)
+{
+	key->location = 0;
+	key->reason = 0;
+	key->ret = 0;
+	key->has_ret = 0;
+}
+
 /*
  * @in_flight: open slots; the gate of the packet path while no retransmission is under way.
  * @asleep:    the consumer sleeps: the next record must wake it.

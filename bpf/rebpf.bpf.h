@@ -140,14 +140,18 @@ static __always_inline void emit_lost(enum record_ring ring, __u32 bucket)
 
 /*
  * An event was lost: so that counts by sort stay exact. The entry is made first and added to afterwards: another CPU may
- * make it meanwhile.
+ * make it meanwhile. In a full map it counts for what is left of @key (lost_key_rest), an entry made by user space.
  */
-static __always_inline void count_lost(const struct lost_key *key, __u32 segs)
+static __always_inline void count_lost(struct lost_key *key, __u32 segs)
 {
 	struct lost_count *c = bpf_map_lookup_elem(&lost, key), none = {};
 
 	if (!c) {
 		bpf_map_update_elem(&lost, key, &none, BPF_NOEXIST);
+		c = bpf_map_lookup_elem(&lost, key);
+	}
+	if (!c) {
+		lost_key_rest(key);
 		c = bpf_map_lookup_elem(&lost, key);
 	}
 	if (!c)

@@ -32,6 +32,11 @@ if ! command -v dpkg-query >/dev/null; then
 	exit 1
 fi
 
+policy=/usr/sbin/policy-rc.d
+# One of ours whose run was killed: its number is in it.
+owner=$(sed -n 's/^# scripts\/deps.sh of rebpf, process //p' $policy 2>/dev/null || true)
+if [ -n "$owner" ] && ! kill -0 "$owner" 2>/dev/null; then rm -f $policy || true; fi
+
 missing=()
 for p in "${packages[@]}"; do
 	dpkg-query -W -f '${Status}\n' "$p" 2>/dev/null | grep -q 'ok installed' || missing+=("$p")
@@ -44,10 +49,9 @@ fi
 echo "installing: ${missing[*]}" >&2
 export DEBIAN_FRONTEND=noninteractive
 # Of Prometheus only the programs are wanted: its service is neither started now nor at the next boot.
-policy=/usr/sbin/policy-rc.d
 if [ ! -e $policy ]; then
 	trap 'rm -f $policy' EXIT
-	printf '#!/bin/sh\nexit 101\n' > $policy
+	printf '#!/bin/sh\n# scripts/deps.sh of rebpf, process %s\nexit 101\n' $$ > $policy
 	chmod +x $policy
 fi
 apt-get -qq update >&2

@@ -32,12 +32,40 @@ void counters_read(const struct shared *shared, unsigned int cpus, struct counte
 		out->produced_all += out->produced[k];
 }
 
+/* The kernel reads and writes a value for every possible CPU. */
+static struct lost_count *lost_values(unsigned int cpus, unsigned int *n)
+{
+	int possible = libbpf_num_possible_cpus();
+
+	*n = possible > (int)cpus ? (unsigned int)possible : cpus;
+	return calloc(*n, sizeof(struct lost_count));
+}
+
+int counters_prepare_lost(int map_fd, unsigned int cpus)
+{
+	unsigned int n = 3, possible;
+	struct lost_count *none = lost_values(cpus, &possible);
+	struct lost_key key[3 + DROP_SOURCE_COUNT + 2 * (RTX_REACHED_UNKNOWN + 1)] = {
+		{ .kind = REC_CONNECT }, { .kind = REC_SPURIOUS }, { .kind = REC_DROP, .tcp = 0 },
+	};
+	int err = none ? 0 : -ENOMEM;
+
+	for (unsigned int source = 0; source < DROP_SOURCE_COUNT; source++)
+		key[n++] = (struct lost_key){ .kind = REC_DROP, .tcp = 1, .source = (uint8_t)source };
+	for (unsigned int reached = 0; reached <= RTX_REACHED_UNKNOWN; reached++)
+		for (unsigned int synack = 0; synack < 2; synack++)
+			key[n++] = (struct lost_key){ .kind = REC_RTX_EXIT, .reached = (uint8_t)reached,
+						      .synack = (uint8_t)synack };
+	for (unsigned int i = 0; i < n && !err; i++)
+		err = bpf_map_update_elem(map_fd, &key[i], none, BPF_NOEXIST);
+	free(none);
+	return err;
+}
+
 int counters_each_lost(int map_fd, unsigned int cpus, counters_lost_fn *fn, void *ctx)
 {
-	/* The kernel writes a value for every possible CPU. */
-	int possible = libbpf_num_possible_cpus();
-	unsigned int n = possible > (int)cpus ? (unsigned int)possible : cpus;
-	struct lost_count *values = calloc(n, sizeof(*values));
+	unsigned int n;
+	struct lost_count *values = lost_values(cpus, &n);
 	struct lost_key key, *previous = NULL;
 
 	if (!values)

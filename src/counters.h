@@ -19,6 +19,9 @@ struct counters {
 /* Sums over the first @cpus CPUs. */
 void counters_read(const struct shared *shared, unsigned int cpus, struct counters *out);
 
+/* Makes the entries that take what finds no room of its own in the map of lost events (lost_key_rest). 0 or negative errno. */
+int counters_prepare_lost(int map_fd, unsigned int cpus);
+
 /* Takes the count of one sort of lost events over all CPUs. */
 typedef void counters_lost_fn(void *ctx, const struct lost_key *key, const struct lost_count *total);
 

@@ -13,7 +13,6 @@
 #include "symbols.h"
 #include "util.h"
 
-#define CLOCK_EVERY_NS NSEC_PER_SEC
 #define CLOCK_STEP_NS 100000 /* a smaller change of the offset is not worth a record */
 #define KNOWN_SYMBOLS 4096   /* a power of two */
 /* Searches for the sockets and owners of drops, some 50 us each: so many a second, after a burst of so many. */
@@ -31,7 +30,8 @@ struct enrich {
 	uint64_t searched_ns; /* as if each search took its share of a second */
 	uint64_t known_symbol[KNOWN_SYMBOLS];  /* addresses that the stream has the names of */
 	uint64_t seen_location[KNOWN_SYMBOLS]; /* as the kernel gave them */
-	uint64_t clock_offset, clock_at_ns;
+	uint64_t clock_offset;
+	bool clock_known;
 };
 
 struct enrich *enrich_open(struct pipeline *p, bool drops, bool stack)
@@ -88,20 +88,16 @@ void enrich_header(struct rec_header *h, uint8_t kind, size_t size)
 		pipeline_feed((e)->pipeline, &rec, sizeof(rec));     \
 	} while (0)
 
-/* CLOCK_REALTIME is stepped and slewed: its offset is sampled again and again. */
-void enrich_clock(struct enrich *e, uint64_t now_ns)
+/* CLOCK_REALTIME is stepped and slewed, and goes on while the machine sleeps: its offset is sampled again and again. */
+void enrich_clock(struct enrich *e)
 {
 	uint64_t mono, wall, change;
 
-	if (e->clock_at_ns && now_ns - e->clock_at_ns < CLOCK_EVERY_NS)
-		return;
 	clock_pair(&mono, &wall);
 	change = wall - mono - e->clock_offset;
-	if (e->clock_at_ns && (change < CLOCK_STEP_NS || -change < CLOCK_STEP_NS)) {
-		e->clock_at_ns = now_ns;
+	if (e->clock_known && (change < CLOCK_STEP_NS || -change < CLOCK_STEP_NS))
 		return;
-	}
-	e->clock_at_ns = now_ns;
+	e->clock_known = true;
 	e->clock_offset = wall - mono;
 	FEED(e, REC_CLOCK, rec_clock, .mono_ns = mono, .wall_ns = wall);
 }

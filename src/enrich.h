@@ -25,7 +25,8 @@ unsigned int enrich_wrappers(const struct enrich *e, struct code_range *out, uns
 /* Can this kernel translate addresses? */
 bool enrich_is_nat_possible(const struct enrich *e);
 
-void enrich_clock(struct enrich *e, uint64_t now_ns);
+/* The offset of the wall clock, if it is new. Ten times a second. */
+void enrich_clock(struct enrich *e);
 void enrich_reasons(struct enrich *e, const struct reasons *reasons);
 
 /* Feeds a record from a ring, and before it what it needs. */

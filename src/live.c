@@ -21,8 +21,8 @@
 #include "util.h"
 
 #define TICK_MS 100
-#define DRAIN_BUDGET 4096            /* records of one ring before timers and signals get their turn */
-#define DRAIN_TURNS 16
+#define DRAIN_BUDGET 4096            /* records of one ring at a time */
+#define WAKE_MAX_NS (20 * NSEC_PER_MSEC) /* before timers and signals get their turn */
 /*
  * So many records at one wake-up are a flood: then it is left to a timer to come back, not to a record, whose wake-up costs
  * its producer an interrupt. The rings hold a hundred times what comes meanwhile.
@@ -56,7 +56,7 @@ struct live {
 	unsigned int cpus;
 	uint32_t own_netns;
 	uint64_t lost_bucket[RING_COUNT][REBPF_BUCKET_COUNT];
-	uint64_t lost[RING_COUNT];
+	uint64_t lost[RING_COUNT], lost_said, lines_said;
 	uint64_t read_ns[RING_COUNT]; /* the newest record read */
 	uint64_t drained_ns;          /* the rings have been read up to here */
 	uint64_t surveyed_ns, surveyed_full_ns; /* the last ones began, or ended, then */
@@ -111,8 +111,6 @@ static void feed_losses(struct live *l, const struct counters *counters, uint64_
 	for (uint32_t ring = 0; ring < RING_COUNT; ring++) {
 		if (counters->lost[ring] == l->lost[ring])
 			continue;
-		log_warning("lost %llu records: the ring buffer was full",
-			    (unsigned long long)(counters->lost[ring] - l->lost[ring]));
 		l->lost[ring] = counters->lost[ring];
 		for (uint32_t b = 0; b < REBPF_BUCKET_COUNT; b++) {
 			uint64_t now = *(volatile __u64 *)&l->shared->lost_bucket[ring][b];
@@ -123,6 +121,23 @@ static void feed_losses(struct live *l, const struct counters *counters, uint64_
 			l->lost_bucket[ring][b] = now;
 		}
 	}
+}
+
+/* Once a second, in one number: a flood may lose records at every drain, a slow reader any number of lines. */
+static void say_losses(struct live *l)
+{
+	uint64_t lost = 0, lines = pipeline_output_lost(l->pipeline);
+
+	for (int ring = 0; ring < RING_COUNT; ring++)
+		lost += l->lost[ring];
+	if (lost != l->lost_said)
+		log_warning("lost %llu records: the ring buffer was full (%llu so far)",
+			    (unsigned long long)(lost - l->lost_said), (unsigned long long)lost);
+	l->lost_said = lost;
+	if (lines != l->lines_said)
+		log_warning("lost %llu lines: the reader of stdout is too slow (%llu so far)",
+			    (unsigned long long)(lines - l->lines_said), (unsigned long long)lines);
+	l->lines_said = lines;
 }
 
 /* ---- surveys ---- */
@@ -314,19 +329,19 @@ static void await_wake(struct live *l)
 static void on_wake(void *ctx)
 {
 	struct live *l = ctx;
+	uint64_t end_ns = clock_mono_ns() + WAKE_MAX_NS;
 	uint32_t netns, tgid;
 	size_t records = 0;
-	int turn;
+	bool more;
 
 	*(volatile uint32_t *)&l->shared->asleep = 0;
 	/* Once more if an attempt waits for a survey. */
-	for (turn = 0; turn < DRAIN_TURNS; turn++) {
+	do {
 		size_t n = drain(l);
 
 		records += n;
-		if (n < FLOOD_RECORDS && !is_survey_due(l))
-			break;
-	}
+		more = n >= FLOOD_RECORDS || is_survey_due(l);
+	} while (more && clock_mono_ns() < end_ns);
 	pipeline_flush(l->pipeline);
 	while (pipeline_take_missed(l->pipeline, &netns, &tgid))
 		if (l->egress)
@@ -334,7 +349,7 @@ static void on_wake(void *ctx)
 	if (records < FLOOD_RECORDS)
 		await_wake(l);
 	else
-		loop_timer_set(l->loop, l->drain_timer, turn < DRAIN_TURNS ? FLOOD_PAUSE_NS : 0);
+		loop_timer_set(l->loop, l->drain_timer, more ? 0 : FLOOD_PAUSE_NS);
 	if (l->survey && l->survey_wanted)
 		loop_timer_set(l->loop, l->survey_timer,
 			       l->survey_full_wanted ? l->survey_full_pause_ns : l->survey_pause_ns);
@@ -387,11 +402,12 @@ static void on_tick(void *ctx)
 	uint64_t now_ns = clock_mono_ns();
 
 	l->shared->heartbeat_ns = now_ns;
-	enrich_clock(l->enrich, now_ns);
+	enrich_clock(l->enrich);
 	probes_poll_spurious(l->probes);
 	on_wake(l);
 	print_rate(l, now_ns);
 	print_hint(l, now_ns);
+	log_flush();
 }
 
 static void on_second(void *ctx)
@@ -401,6 +417,7 @@ static void on_second(void *ctx)
 
 	l->skipped_runs = probes_skipped_runs(l->probes);
 	feed_lost(l);
+	say_losses(l);
 	if (l->survey && l->traffic)
 		survey_want_traffic(l->survey);
 	/* The base that a later loss on a device is told from. */
@@ -520,7 +537,7 @@ static int start(struct live *l, const struct reasons *reasons)
 		return log_error(-ENOMEM, "out of memory");
 	open_survey(l);
 	feed_host(l);
-	enrich_clock(l->enrich, clock_mono_ns());
+	enrich_clock(l->enrich);
 	enrich_reasons(l->enrich, reasons);
 	err = open_egress(l);
 	if (!err)
@@ -602,6 +619,7 @@ int live_run(struct live *l)
 	while (drain(l) || is_survey_due(l))
 		;
 	feed_lost(l);
+	say_losses(l);
 	return err;
 }
 

@@ -26,7 +26,7 @@ struct lost *lost_new(int map_fd, unsigned int cpus)
 	l->cpus = cpus;
 	l->events = series_new(sizeof(struct lost_key), REBPF_MAX_LOST);
 	l->segs = series_new(sizeof(struct lost_key), REBPF_MAX_LOST);
-	if (l->events && l->segs)
+	if (l->events && l->segs && !counters_prepare_lost(map_fd, cpus))
 		return l;
 	lost_free(l);
 	return NULL;

@@ -11,7 +11,7 @@
 
 struct lost;
 
-/* @map_fd: the map of struct lost_key, which stays the caller's; @cpus: counters_cpus(). NULL: no memory. */
+/* @map_fd: the map of struct lost_key, which stays the caller's; @cpus: counters_cpus(). NULL: no memory, also for the map. */
 struct lost *lost_new(int map_fd, unsigned int cpus);
 void lost_free(struct lost *l); /* NULL is fine */
 

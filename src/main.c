@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 /* Parse, plan, attach, loop, tear down: one call each. */
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/resource.h>
@@ -207,6 +208,19 @@ static int replay(const struct options *o)
 	return err ? EXIT_RUNTIME : EXIT_OK;
 }
 
+/*
+ * Started without a descriptor 0, 1 or 2, another file would get its number, and events or messages with it. What takes the
+ * place of stdin and stdout cannot be read or written: that is an error as before; messages may go nowhere.
+ */
+static void fill_standard_descriptors(void)
+{
+	static const int mode[] = { O_WRONLY, O_RDONLY, O_WRONLY };
+
+	for (int fd = 0; fd < 3; fd++)
+		if (fcntl(fd, F_GETFD) < 0 && open("/dev/null", mode[fd]) != fd)
+			_exit(EXIT_RUNTIME);
+}
+
 /* As far as we may without a privilege. */
 static void raise_limit(int resource)
 {
@@ -232,6 +246,7 @@ int main(int argc, char **argv)
 	struct options *o = calloc(1, sizeof(*o));
 	int status = EXIT_RUNTIME;
 
+	fill_standard_descriptors();
 	signal(SIGPIPE, SIG_IGN);
 	raise_limits();
 	privileges_raise();

@@ -1,24 +1,11 @@
 // SPDX-License-Identifier: MIT
-/*
- * Writing without blocking on a descriptor that others share. By kind of descriptor:
- *
- *   file, device	write(): never waits for a reader.
- *   pipe, terminal	opened again through /proc: a file description of our own, which may have
- *			O_NONBLOCK. Where that fails (no /proc, no permission), poll() and then at most
- *			PIPE_BUF: a pipe that polls writable takes that much at once. (A terminal may have
- *			room for less, and then blocks until it has been read; another writer to the same
- *			pipe may take the room.)
- *   socket		send() with MSG_DONTWAIT.
- */
 #include "output.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <limits.h>
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -29,20 +16,18 @@
 /* With a full backlog, how many lines are discarded between two looks at the reader. */
 #define FULL_RETRY 64
 
-enum output_way { WAY_NULL, WAY_DIRECT, WAY_NONBLOCK, WAY_SOCKET, WAY_POLL };
-
 /*
- * @own_fd:   the description of our own, or -1; @fd is then the same.
+ * @null:     nobody reads it; @to is unused.
+ * @shared:   a pipe that stderr is, too: a message must not come in the middle of a line.
  * @sent:     buf.data[0 .. sent) has been written.
  * @line:     where the line that is being made begins.
  * @flush_at: length of the backlog at which the next early write is due.
  */
 struct output {
-	int fd;
-	int own_fd;
-	enum output_way way;
+	bool null;
+	bool shared;
+	struct nowait to;
 	const char *what;
-	bool terminal;
 	int state;
 	struct strbuf buf;
 	size_t sent;
@@ -61,76 +46,52 @@ static size_t backlog(const struct output *o)
 
 /* ---- open and close ---- */
 
-static int reopen_nonblock(int fd)
-{
-	struct strbuf path = {0};
-	int own;
-
-	strbuf_str(&path, "/proc/self/fd/");
-	strbuf_u64(&path, (uint64_t)fd);
-	if (path.failed) {
-		strbuf_free(&path);
-		return -1;
-	}
-	own = open(path.data, O_WRONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
-	strbuf_free(&path);
-	return own;
-}
-
-static void choose_way(struct output *o, const struct stat *st)
-{
-	o->terminal = isatty(o->fd);
-	if (S_ISSOCK(st->st_mode)) {
-		o->way = WAY_SOCKET;
-		return;
-	}
-	if (!S_ISFIFO(st->st_mode) && !o->terminal) {
-		o->way = WAY_DIRECT;
-		return;
-	}
-	o->own_fd = reopen_nonblock(o->fd);
-	o->way = o->own_fd >= 0 ? WAY_NONBLOCK : WAY_POLL;
-	if (o->own_fd >= 0)
-		o->fd = o->own_fd;
-	else
-		log_debug("%s: %s; writing in small pieces instead", o->what, strerror(errno));
-}
-
-static struct output *output_new(int fd, const char *what)
+static struct output *output_new(const char *what)
 {
 	struct output *o = calloc(1, sizeof(*o));
 
 	if (!o)
 		return NULL;
-	o->fd = fd;
-	o->own_fd = -1;
+	o->to.fd = o->to.own_fd = -1;
 	o->what = what;
-	o->way = WAY_NULL;
 	o->flush_at = FLUSH_BYTES;
 	return o;
 }
 
+static bool is_shared_pipe(int fd)
+{
+	struct stat own, err;
+
+	return !fstat(fd, &own) && !fstat(STDERR_FILENO, &err) && S_ISFIFO(own.st_mode) && own.st_dev == err.st_dev &&
+	       own.st_ino == err.st_ino;
+}
+
 int output_open(struct output **out, int fd, const char *what)
 {
-	struct output *o;
-	struct stat st;
+	struct output *o = output_new(what);
+	int err;
 
-	if (fstat(fd, &st))
-		return log_error(-errno, "cannot write to %s: %s", what, strerror(errno));
-	o = output_new(fd, what);
 	if (!o)
 		return log_error(-ENOMEM, "%s: out of memory", what);
-	choose_way(o, &st);
+	err = nowait_open(&o->to, fd);
+	if (err) {
+		output_close(o);
+		return log_error(err, "cannot write to %s: %s", what, strerror(-err));
+	}
+	o->shared = is_shared_pipe(fd);
+	if (o->to.way == NOWAIT_POLL)
+		log_debug("%s: %s; writing in small pieces instead", what, strerror(errno));
 	*out = o;
 	return 0;
 }
 
 int output_open_null(struct output **out)
 {
-	struct output *o = output_new(-1, "none");
+	struct output *o = output_new("none");
 
 	if (!o)
 		return log_error(-ENOMEM, "output: out of memory");
+	o->null = true;
 	*out = o;
 	return 0;
 }
@@ -139,8 +100,7 @@ void output_close(struct output *o)
 {
 	if (!o)
 		return;
-	if (o->own_fd >= 0)
-		close(o->own_fd);
+	nowait_close(&o->to);
 	strbuf_free(&o->buf);
 	free(o);
 }
@@ -211,41 +171,27 @@ void output_commit(struct output *o, unsigned int lines)
 
 /* ---- writing ---- */
 
-static bool polls_writable(int fd)
+/* As many bytes as are whole lines and fit into PIPE_BUF, which a pipe takes at once or not at all; else @len. */
+static size_t whole_lines(const char *data, size_t len)
 {
-	struct pollfd p = { .fd = fd, .events = POLLOUT };
+	const char *end = memrchr(data, '\n', len < PIPE_BUF ? len : PIPE_BUF);
 
-	return poll(&p, 1, 0) > 0;
+	return end ? (size_t)(end - data) + 1 : len;
 }
 
 /* One write of up to @len bytes: how many it took, or a negative errno. */
 static ssize_t write_once(struct output *o, const char *data, size_t len)
 {
-	ssize_t n;
-
-	switch (o->way) {
-	case WAY_NULL:
-		return (ssize_t)len;
-	case WAY_SOCKET:
-		n = send(o->fd, data, len, MSG_DONTWAIT | MSG_NOSIGNAL);
-		break;
-	case WAY_POLL:
-		if (!polls_writable(o->fd))
-			return -EAGAIN;
-		n = write(o->fd, data, len < PIPE_BUF ? len : PIPE_BUF);
-		break;
-	default:
-		n = write(o->fd, data, len);
-		break;
-	}
-	return n < 0 ? -errno : n;
+	if (o->shared)
+		len = whole_lines(data, len);
+	return o->null ? (ssize_t)len : nowait_write(&o->to, data, len);
 }
 
 /* After an error that will not go away. */
 static void stop(struct output *o, int err)
 {
 	discard_all(o);
-	if (err == -EPIPE || err == -ECONNRESET || (o->terminal && err == -EIO))
+	if (err == -EPIPE || err == -ECONNRESET || (o->to.terminal && err == -EIO))
 		o->state = 1;
 	else
 		o->state = log_error(err, "cannot write to %s: %s", o->what, strerror(-err));
@@ -274,7 +220,7 @@ void output_flush(struct output *o)
 
 void output_wait(struct output *o)
 {
-	struct pollfd p = { .fd = o->fd, .events = POLLOUT };
+	struct pollfd p = { .fd = o->to.fd, .events = POLLOUT };
 
 	for (;;) {
 		output_flush(o);
@@ -298,7 +244,7 @@ static uint64_t count_lines(const char *p, size_t len)
 size_t output_finish(struct output *o, unsigned int timeout_ms)
 {
 	uint64_t now = clock_mono_ns(), end = now + timeout_ms * NSEC_PER_MSEC;
-	struct pollfd p = { .fd = o->fd, .events = POLLOUT };
+	struct pollfd p = { .fd = o->to.fd, .events = POLLOUT };
 	uint64_t lost;
 	size_t rest;
 
@@ -323,10 +269,10 @@ size_t output_finish(struct output *o, unsigned int timeout_ms)
 
 void output_check_closed(struct output *o)
 {
-	struct pollfd p = { .fd = o->fd };
+	struct pollfd p = { .fd = o->to.fd };
 
 	/* Without a reader, or with one that cannot go away, there is nothing to ask. */
-	if (o->state || o->way == WAY_NULL || o->way == WAY_DIRECT)
+	if (o->state || o->null || o->to.way == NOWAIT_DIRECT)
 		return;
 	if (poll(&p, 1, 0) <= 0 || !(p.revents & (POLLERR | POLLHUP | POLLNVAL)))
 		return;
@@ -336,7 +282,7 @@ void output_check_closed(struct output *o)
 
 bool output_is_terminal(const struct output *o)
 {
-	return o->terminal;
+	return o->to.terminal;
 }
 
 int output_state(const struct output *o)

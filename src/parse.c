@@ -67,6 +67,8 @@ static const struct {
 	{.suffix = "h", .ns = 3600 * NSEC_PER_SEC},
 };
 
+#define DURATION_MAX_NS (PARSE_MAX_HOURS * 3600 * NSEC_PER_SEC)
+
 int parse_duration(const char *text, uint64_t *out_ns)
 {
 	const char *fraction = NULL, *suffix = text;
@@ -87,13 +89,13 @@ int parse_duration(const char *text, uint64_t *out_ns)
 			step = duration_units[i].ns;
 	if (!step || __builtin_mul_overflow(whole, step, &ns))
 		return -EINVAL;
-	if (ns > PARSE_MAX_HOURS * 3600 * NSEC_PER_SEC)
+	if (ns > DURATION_MAX_NS)
 		return -EINVAL;
 	for (; fraction && is_digit(*fraction); fraction++) {
 		step /= 10;
 		ns += (uint64_t)(*fraction - '0') * step;
 	}
-	if (!ns)
+	if (!ns || ns > DURATION_MAX_NS)
 		return -EINVAL;
 	*out_ns = ns;
 	return 0;

@@ -4,7 +4,6 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "correlate.h"
 #include "decode.h"
@@ -172,6 +171,11 @@ uint64_t pipeline_printed(const struct pipeline *p)
 	return p->printed;
 }
 
+uint64_t pipeline_output_lost(const struct pipeline *p)
+{
+	return sinks_lines_lost(p->sinks);
+}
+
 bool pipeline_take_missed(struct pipeline *p, uint32_t *netns, uint32_t *hint_tgid)
 {
 	return correlate_take_missed(p->correlate, netns, hint_tgid);
@@ -202,8 +206,7 @@ int pipeline_finish(struct pipeline *p)
 	fill_stats(p, &ev.stats);
 	if (log_get_level() >= LOG_NOTICE) {
 		ev_stats_report(&report, &ev.stats);
-		if (report.len && write(STDERR_FILENO, report.data, report.len) < 0)
-			log_debug("cannot write the statistics");
+		log_report(report.data ? report.data : "", report.len);
 		strbuf_free(&report);
 	}
 	return sinks_state(p->sinks) < 0 ? sinks_state(p->sinks) : 0;

@@ -34,6 +34,9 @@ void pipeline_stop(struct pipeline *p);
 /* Events that passed the filters so far. */
 uint64_t pipeline_printed(const struct pipeline *p);
 
+/* Lines that a slow reader of stdout has cost. */
+uint64_t pipeline_output_lost(const struct pipeline *p);
+
 /* What --listen has counted (NULL without; valid until pipeline_close), and the statistics so far. */
 const struct metrics *pipeline_metrics(const struct pipeline *p, struct ev_stats *stats);
 

@@ -17,11 +17,18 @@
 
 #define MAX_LINKS 48
 
+/* enum bpf_link_type (5.15) and enum bpf_perf_event_type (6.6) */
+#define LINK_TYPE_PERF_EVENT 7
+#define PERF_EVENT_KPROBE 3
+#define PERF_EVENT_KRETPROBE 4
+
 struct probes {
 	struct rebpf *skel;
 	const struct plan *plan;
 	struct bpf_link *link[MAX_LINKS];
 	bool begins_attempts[MAX_LINKS];
+	bool is_kprobe[MAX_LINKS];
+	uint64_t missed_calls; /* of links that are gone */
 	unsigned int link_count;
 	struct bpf_link *poll; /* iterator of probes_poll_spurious; NULL: not yet, or it failed */
 	bool poll_failed;
@@ -93,21 +100,28 @@ static int open_planned(struct rebpf **out, const struct plan *plan, const struc
 	return 0;
 }
 
+/* More than all objects of a run take: about a hundred. */
+#define FEW_DESCRIPTORS 256
+
 static int load_failed(int err, const struct features *f)
 {
-	struct rlimit memlock;
+	struct rlimit memlock, files;
 
 	/* libbpf has raised it if it could. */
 	if (err == -EPERM && f->counts_memlock && !getrlimit(RLIMIT_MEMLOCK, &memlock) && memlock.rlim_max != RLIM_INFINITY)
 		return log_error(err,
 				 "RLIMIT_MEMLOCK (%llu bytes), which limits BPF maps before Linux 5.11, is too low: ulimit -l unlimited, or add cap_sys_resource",
 				 (unsigned long long)memlock.rlim_max);
-	if (err == -ENOMEM || err == -EMFILE || err == -ENFILE)
-		return log_error(err, "cannot load the BPF programs: %s", strerror(-err));
+	/* libbpf then fails with one error or another. */
+	if (!getrlimit(RLIMIT_NOFILE, &files) && files.rlim_cur < FEW_DESCRIPTORS)
+		return log_error(-EMFILE, "cannot load the BPF programs: %s, and only %llu open files are allowed (ulimit -n)",
+				 strerror(-err), (unsigned long long)files.rlim_cur);
 	if (err == -EPERM || err == -EACCES)
 		return log_error(err,
 				 "the kernel (%s) refused a BPF program: %s; -v shows why (lockdown, a seccomp filter, missing capabilities?)",
 				 f->release, strerror(-err));
+	if (err == -ENOMEM)
+		return log_error(err, "no memory for the BPF maps, 60 MiB: does a control group limit it? (%s)", strerror(-err));
 	log_error(err, "the kernel (%s) refused a BPF program: %s; -v shows the verifier's log", f->release,
 		  strerror(-err));
 	return -ENOTSUP;
@@ -148,6 +162,7 @@ static int keep_link(struct probes *p, struct bpf_link *link, const struct bpf_p
 		bpf_link__destroy(link);
 		return log_error(-E2BIG, "too many programs to attach");
 	}
+	p->is_kprobe[p->link_count] = bpf_program__type(prog) == BPF_PROG_TYPE_KPROBE;
 	p->begins_attempts[p->link_count] = !strncmp(bpf_program__name(prog), "tcp_", 4);
 	p->link[p->link_count++] = link;
 	return 0;
@@ -277,10 +292,36 @@ struct shared *probes_shared(struct probes *p)
 	return &p->skel->bss->shared;
 }
 
+/*
+ * How often a kprobe or kretprobe did not run at all: it came while another one ran on that CPU, or more calls were under
+ * way than returns can be followed. The kernel says so since 6.7 (3acf8ace6823), in a part of bpf_link_info that Debian 12's
+ * headers do not have yet (include/uapi/linux/bpf.h: perf_event.kprobe); before, of other links, and on error: 0.
+ */
+static uint64_t missed_calls(const struct bpf_link *link)
+{
+	struct {
+		__u32 type, id, prog_id, pad;
+		__u32 perf_type, pad2;
+		__u64 func_name;
+		__u32 name_len, offset;
+		__u64 addr, missed, cookie;
+	} info = {};
+	__u32 len = sizeof(info);
+
+	if (bpf_obj_get_info_by_fd(bpf_link__fd(link), &info, &len) || info.type != LINK_TYPE_PERF_EVENT ||
+	    (info.perf_type != PERF_EVENT_KPROBE && info.perf_type != PERF_EVENT_KRETPROBE))
+		return 0;
+	return info.missed;
+}
+
 uint64_t probes_skipped_runs(const struct probes *p)
 {
 	struct bpf_program *prog;
-	uint64_t sum = 0;
+	uint64_t sum = p->missed_calls;
+
+	for (unsigned int i = 0; i < p->link_count; i++)
+		if (p->is_kprobe[i])
+			sum += missed_calls(p->link[i]);
 
 	bpf_object__for_each_program(prog, p->skel->obj) {
 		struct bpf_prog_info info = {};
@@ -301,8 +342,11 @@ void probes_detach(struct probes *p)
 	/* Attempts first: one that is told must have been watched to its end. */
 	for (int begins = 1; begins >= 0; begins--)
 		for (unsigned int i = 0; i < p->link_count; i++)
-			if (p->begins_attempts[i] == begins)
+			if (p->begins_attempts[i] == begins) {
+				if (p->is_kprobe[i])
+					p->missed_calls += missed_calls(p->link[i]);
 				bpf_link__destroy(p->link[i]);
+			}
 	p->link_count = 0;
 	bpf_link__destroy(p->poll);
 	p->poll = NULL;

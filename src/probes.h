@@ -47,7 +47,10 @@ int probes_lost_fd(const struct probes *p);
 /* The words shared with the programs. */
 struct shared *probes_shared(struct probes *p);
 
-/* Runs of our programs that the kernel skipped because the program was already running on that CPU (5.12+). */
+/*
+ * Runs of our programs that the kernel skipped: because the program was already running on that CPU (5.12+), or a kprobe's
+ * or kretprobe's did not come about (6.7+).
+ */
 uint64_t probes_skipped_runs(const struct probes *p);
 
 /* Detaches everything; the rings and the shared words remain readable. */

@@ -71,7 +71,9 @@ static void take_lost(struct counted *c, const struct rec_lost *r, bool all_prot
 	if (r->lost_kind == REC_DROP) {
 		if (!r->tcp && !all_protocols)
 			return;
-		places_fill(c->places, places_id(c->places, r->location, r->reason, source), no_ifname, &place);
+		/* Neither: there was no room to count it by its sort. */
+		if (r->location || r->reason || source != DROP_SOURCE_KFREE)
+			places_fill(c->places, places_id(c->places, r->location, r->reason, source), no_ifname, &place);
 	}
 	metrics_lost(c->metrics, r, &place);
 }

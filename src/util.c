@@ -2,8 +2,12 @@
 /* The text buffer and its printers, clocks, files. Printers are most of what a line costs: no printf here. */
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -509,4 +513,71 @@ int read_file(const char *path, char **data, size_t *len)
 	if (len)
 		*len = b.len;
 	return 0;
+}
+
+/* ---- writing without waiting ---- */
+
+static int reopen_nonblock(int fd)
+{
+	struct strbuf path = {0};
+	int own;
+
+	strbuf_str(&path, "/proc/self/fd/");
+	strbuf_u64(&path, (uint64_t)fd);
+	if (path.failed) {
+		strbuf_free(&path);
+		errno = ENOMEM;
+		return -1;
+	}
+	own = open(path.data, O_WRONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+	strbuf_free(&path);
+	return own;
+}
+
+int nowait_open(struct nowait *w, int fd)
+{
+	struct stat st;
+
+	if (fstat(fd, &st))
+		return -errno;
+	*w = (struct nowait){ .fd = fd, .own_fd = -1, .way = NOWAIT_DIRECT, .terminal = isatty(fd) };
+	if (S_ISSOCK(st.st_mode)) {
+		w->way = NOWAIT_SOCKET;
+	} else if (S_ISFIFO(st.st_mode) || w->terminal) {
+		w->own_fd = reopen_nonblock(fd);
+		w->way = w->own_fd >= 0 ? NOWAIT_OWN : NOWAIT_POLL;
+		if (w->own_fd >= 0)
+			w->fd = w->own_fd;
+	}
+	return 0;
+}
+
+void nowait_close(struct nowait *w)
+{
+	if (w->own_fd >= 0)
+		close(w->own_fd);
+	w->fd = w->own_fd = -1;
+}
+
+static bool polls_writable(int fd)
+{
+	struct pollfd p = { .fd = fd, .events = POLLOUT };
+
+	return poll(&p, 1, 0) > 0;
+}
+
+ssize_t nowait_write(const struct nowait *w, const char *data, size_t len)
+{
+	ssize_t n;
+
+	if (w->way == NOWAIT_SOCKET) {
+		n = send(w->fd, data, len, MSG_DONTWAIT | MSG_NOSIGNAL);
+	} else if (w->way == NOWAIT_POLL) {
+		if (!polls_writable(w->fd))
+			return -EAGAIN;
+		n = write(w->fd, data, len < PIPE_BUF ? len : PIPE_BUF);
+	} else {
+		n = write(w->fd, data, len);
+	}
+	return n < 0 ? -errno : n;
 }

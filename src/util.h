@@ -7,6 +7,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <string.h>
+#include <sys/types.h>
 
 #define ARRAY_SIZE(a) (sizeof(a) / sizeof((a)[0]))
 #define NSEC_PER_SEC 1000000000ULL
@@ -150,5 +151,32 @@ void clock_pair(uint64_t *mono_ns, uint64_t *wall_ns);
  * Negative errno, and then nothing was stored.
  */
 int read_file(const char *path, char **data, size_t *len);
+
+/*
+ * A descriptor that other processes may share, written to without ever waiting for its reader, and without setting
+ * O_NONBLOCK, which would be set for all of them. By kind of descriptor:
+ *
+ *   file, device	DIRECT: write() never waits for a reader.
+ *   pipe, terminal	OWN: opened again through /proc: a file description of our own, which may have O_NONBLOCK. Where
+ *			that fails (no /proc, no permission), POLL: poll() and then at most PIPE_BUF: a pipe that polls
+ *			writable takes that much at once. (A terminal may have room for less, and then blocks until it
+ *			has been read; another writer to the same pipe may take the room.)
+ *   socket		SOCKET: send() with MSG_DONTWAIT.
+ */
+enum nowait_way { NOWAIT_DIRECT, NOWAIT_OWN, NOWAIT_POLL, NOWAIT_SOCKET };
+
+/* @fd: to write to, and to poll. @own_fd: our own description, then the same as @fd; else -1. */
+struct nowait {
+	int fd;
+	int own_fd;
+	enum nowait_way way;
+	bool terminal;
+};
+
+/* @fd remains the caller's and must stay open. 0 or a negative errno: no such descriptor. */
+int nowait_open(struct nowait *w, int fd);
+void nowait_close(struct nowait *w);
+/* One write: how many bytes it took, or a negative errno (-EAGAIN: none now; -EPIPE only if SIGPIPE is ignored). */
+ssize_t nowait_write(const struct nowait *w, const char *data, size_t len);
 
 #endif

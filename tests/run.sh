@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: MIT
 # Runs tiers of tests and ends with one line: N passed, N failed, N skipped.
-#   run.sh unit TESTS... | golden | install | packages | e2e | lab | vm | all TESTS...
+#   run.sh unit TESTS... | golden | install | packages | e2e | lab | faults | soak | vm | all TESTS...
 set -u
 cd "$(dirname "$0")/.."
 
@@ -78,6 +78,8 @@ run_install() { run_pytest install tests/packages/test_install.py; }
 run_packages() { run_as_root packages tests/packages; }
 run_e2e() { run_as_root e2e tests/e2e; }
 run_lab() { run_as_root lab tests/e2e/test_lab.py; }
+run_faults() { run_as_root faults -s tests/e2e/test_faults.py; }
+run_soak() { run_as_root soak -s tests/e2e/test_soak.py; }
 
 # The same e2e on Debian's kernels, two guests at a time. "brief": without what hardly depends on the kernel, and between the
 # oldest and the newest kernel the truth, causes and connects only.
@@ -133,9 +135,11 @@ install) run_install ;;
 packages) run_packages ;;
 e2e) run_e2e ;;
 lab) run_lab ;;
+faults) run_faults ;;
+soak) run_soak ;;
 vm) run_vm ;;
 all) run_unit "$@"; run_golden; run_install; run_e2e; run_vm brief ;;
-*) echo "usage: run.sh unit|golden|install|packages|e2e|lab|vm|all [TESTS]" >&2; exit 2 ;;
+*) echo "usage: run.sh unit|golden|install|packages|e2e|lab|faults|soak|vm|all [TESTS]" >&2; exit 2 ;;
 esac
 echo "$passed passed, $failed failed, $skipped skipped"
 [ "$failed" -eq 0 ] && [ "$passed" -gt 0 ]

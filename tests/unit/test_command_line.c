@@ -120,7 +120,7 @@ static void test_duration(void **state)
 {
 	static const char *const bad[] = {
 		"", "0", "0s", "0.0", "-1", "+1", "1.", ".5", "1.5.5", "1d", "1S", "1 s", "s", "1ss",
-		"1e3", "87601h",
+		"1e3", "87601h", "87600.1h", "315360000.000000001",
 		"315360001", "18446744073709551617", "18446744073709552s", "0.0000000001", "1h30m", "1,2",
 	};
 	size_t i;
@@ -139,6 +139,7 @@ static void test_duration(void **state)
 	check_duration("0.1234567891234567", 123456789);
 	check_duration("1.5ms", 1500000);
 	check_duration("87600h", 87600 * 3600 * NSEC_PER_SEC);
+	check_duration("87600.000h", 87600 * 3600 * NSEC_PER_SEC);
 	assert_run("--duration=1", "--duration", "2");
 	assert_int_equal(opt.duration_ns, 2 * NSEC_PER_SEC);
 	for (i = 0; i < ARRAY_SIZE(bad); i++)

@@ -264,7 +264,7 @@ cat "$work/err" >&2 &
 err=$!
 timeout -k 5 "$seconds" qemu-system-x86_64 -accel tcg,thread=single -cpu qemu64,+rdrand -smp 2 -m "$memory" \
 	-nodefaults -no-user-config -display none -no-reboot \
-	-kernel "$suite/vmlinuz" -initrd "$work/initrd" -append "console=ttyS0 quiet panic=-1" \
+	-kernel "$suite/vmlinuz" -initrd "$work/initrd" -append "console=ttyS0 quiet panic=-1 rebpf.guest" \
 	-serial "file:$work/console" -device virtio-serial-pci \
 	-chardev "file,id=out,path=$work/out" -device virtserialport,chardev=out,nr=1 \
 	-chardev "file,id=err,path=$work/err" -device virtserialport,chardev=err,nr=2 \
