@@ -312,6 +312,34 @@ static __always_inline enum drop_wanted drop_wanted(const struct layer3 *l3, con
 	return is_nat_possible() && !nat->tracked ? DROP_EVIDENCE : DROP_UNWANTED;
 }
 
+/*
+ * Is this one of the packets that are only counted? A first look, before more is read of it: TCP over IPv4 without IP options,
+ * and not translated. Counted, if so.
+ */
+static __always_inline bool drop_is_counted(struct sk_buff *skb)
+{
+	__u32 nh, saddr[4] = {}, daddr[4] = {};
+	__u8 h[24] __attribute__((aligned(8)));
+
+	if (!cfg.drop_count_only && !cfg.ip_version && !cfg.addr_rules && !cfg.port_rules)
+		return false;
+	nh = skb->network_header;
+	if (skb->protocol != bpf_htons(ETH_P_IP) || nh == 0xffff || nh + sizeof(h) > skb->tail ||
+	    (bpf_core_field_exists(skb->_nfct) && skb->_nfct) || bpf_probe_read_kernel(h, sizeof(h), skb->head + nh) ||
+	    h[0] != 0x45 || h[9] != IPPROTO_TCP || h[6] & 0x1f || h[7])
+		return false;
+	saddr[0] = *(__u32 *)(h + 12);
+	daddr[0] = *(__u32 *)(h + 16);
+	if (ends_wanted(saddr, daddr, bpf_ntohs(*(__u16 *)(h + 20)), bpf_ntohs(*(__u16 *)(h + 22)), 4)) {
+		if (!cfg.drop_count_only)
+			return false;
+	} else if (is_nat_possible()) {
+		return false;
+	}
+	__sync_fetch_and_add(&cpu_counts()->drops_unrecorded, 1);
+	return true;
+}
+
 static __noinline int drop_record(__u64 *ctx, struct dropped *x)
 {
 	struct translated nat = {};
@@ -348,6 +376,8 @@ int rebpf_drop(__u64 *ctx)
 
 	if (skb->sk && (!cfg.has_entry || shared.in_flight))
 		drop_of_copy(ctx);
+	if (drop_is_counted(skb))
+		return 0;
 	if (cfg.drop_has_reason)
 		x.reason = (__u32)ctx[2];
 	if (cfg.drop_has_rx_sk)
