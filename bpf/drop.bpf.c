@@ -93,35 +93,46 @@ static __noinline int drop_of_copy(__u64 *ctx)
 
 /* ---- every drop ---- */
 
-/* Does the location lie in a function that only frees for its caller? */
+/*
+ * Does the location lie in a function that only frees for its caller? Without a branch for each: the verifier would follow all
+ * that comes after once for each of them.
+ */
 static __always_inline bool in_wrapper(__u64 location)
 {
+	__u64 in = 0;
+
 	for (__u32 i = 0; i < REBPF_MAX_WRAPPERS; i++) {
 		if (!cfg.wrapper[i].end)
 			break;
-		if (location - cfg.wrapper[i].start <= cfg.wrapper[i].end - cfg.wrapper[i].start)
-			return true;
+		in |= ~((location - cfg.wrapper[i].start) | (cfg.wrapper[i].end - location)) >> 63;
 	}
-	return false;
+	return in;
 }
 
+/*
+ * @dev, @sender: of the buffer, read once. For each place that reads a pointer of a trusted structure, and each way to it, the
+ * verifier searches all of BTF (btf_nested_type_is_trusted, 6.3).
+ */
 struct dropped {
 	struct sk_buff *skb;
+	struct net_device *dev;
+	struct sock *sender;
 	struct sock *sk;
 	__u64 location;
 	__u32 reason;
 	bool tcp;
 	bool is_receiver; /* the kernel says that it was for @sk */
+	bool in_wrapper;  /* who decided, only the stack tells */
 };
 
 /*
  * Where it was. TCP takes the device from what it receives, and uses the pointer's place for its queues (skb->rbnode): of
  * a buffer of a receiving socket it is believed only if it is the device by which the packet came. User space knows names.
  */
-static __always_inline void drop_read_device(struct rec_drop *d, struct sk_buff *skb, struct sock *sk, bool received)
+static __always_inline void drop_read_device(struct rec_drop *d, const struct dropped *x, struct sock *sk, bool received)
 {
-	struct net_device *dev = skb->dev;
-	__u32 iif = skb->skb_iif;
+	struct net_device *dev = x->dev;
+	__u32 iif = x->skb->skb_iif;
 
 	__builtin_memset(d->ifname, 0, sizeof(d->ifname));
 	d->netns = 0;
@@ -192,10 +203,11 @@ static __always_inline void drop_read_socket(struct rec_drop *d, const struct dr
 }
 
 /* What tells copies of one segment apart on their way out, and whether TCP will hear of the drop. */
-static __always_inline void drop_read_sending(struct rec_drop *d, struct sk_buff *skb)
+static __always_inline void drop_read_sending(struct rec_drop *d, const struct dropped *x)
 {
-	struct sock *sk = skb->sk;
-	struct net_device *dev = skb->dev;
+	struct sk_buff *skb = x->skb;
+	struct sock *sk = x->sender;
+	struct net_device *dev = x->dev;
 	__u8 state;
 
 	__builtin_memset(d->qdisc, 0, sizeof(d->qdisc));
@@ -229,19 +241,19 @@ static __always_inline void drop_fill(struct rec_drop *d, const struct dropped *
 	segment_read(d, l3, x->tcp, bare);
 	owner_from_current(&d->task);
 	if (bare) {
-		drop_read_device(d, x->skb, NULL, false);
+		drop_read_device(d, x, NULL, false);
 		return;
 	}
 	drop_read_socket(d, x);
-	drop_read_device(d, x->skb, x->sk, d->received);
-	drop_read_sending(d, x->skb);
+	drop_read_device(d, x, x->sk, d->received);
+	drop_read_sending(d, x);
 }
 
 /* A record of the packet, of the size that what there is to say needs. False: the ring had no room. */
 static __always_inline bool drop_emit(__u64 *ctx, const struct dropped *x, const struct layer3 *l3,
 				      const struct translated *nat)
 {
-	bool stack = cfg.drop_stack || in_wrapper(x->location);
+	bool stack = cfg.drop_stack || x->in_wrapper;
 	struct rec_drop *d;
 
 	if (stack || nat->t[0].ip_version) {
@@ -274,7 +286,7 @@ static __always_inline void count_lost_drop(const struct dropped *x)
 {
 	struct lost_key key = { .kind = REC_DROP, .location = x->location, .reason = x->reason, .tcp = x->tcp };
 
-	if (in_wrapper(x->location))
+	if (x->in_wrapper)
 		key.location = 0;
 	count_lost(&key, 0);
 }
@@ -372,19 +384,21 @@ SEC("?tp_btf/kfree_skb")
 int rebpf_drop(__u64 *ctx)
 {
 	struct sk_buff *skb = (void *)ctx[0];
-	struct dropped x = { .skb = skb, .location = ctx[1] };
+	struct dropped x = { .skb = skb, .location = ctx[1], .sender = skb->sk };
 
-	if (skb->sk && (!cfg.has_entry || shared.in_flight))
+	if (x.sender && (!cfg.has_entry || shared.in_flight))
 		drop_of_copy(ctx);
 	if (drop_is_counted(skb))
 		return 0;
+	x.dev = skb->dev;
+	x.in_wrapper = in_wrapper(x.location);
 	if (cfg.drop_has_reason)
 		x.reason = (__u32)ctx[2];
 	if (cfg.drop_has_rx_sk)
 		x.sk = (void *)ctx[3];
 	x.is_receiver = x.sk;
 	if (!x.sk)
-		x.sk = skb->sk;
+		x.sk = x.sender;
 	drop_record(ctx, &x);
 	return 0;
 }

@@ -257,25 +257,23 @@ struct translated {
 	bool tracked;
 };
 
-static __always_inline void tuple_from_ct(struct rec_tuple *t, struct nf_conntrack_tuple *ct, bool invert)
+/* @turned: 1: from its destination to its source. Arithmetic instead of branches, of which the verifier follows both ways. */
+static __always_inline void tuple_from_ct(struct rec_tuple *t, struct nf_conntrack_tuple *ct, __u64 turned)
 {
-	BPF_CORE_READ_INTO(&t->saddr, ct, src.u3.all);
-	BPF_CORE_READ_INTO(&t->daddr, ct, dst.u3.all);
-	t->sport = bpf_ntohs(BPF_CORE_READ(ct, src.u.all));
-	t->dport = bpf_ntohs(BPF_CORE_READ(ct, dst.u.all));
-	t->ip_version = BPF_CORE_READ(ct, src.l3num) == AF_INET6 ? 6 : 4;
+	__u64 src = bpf_core_field_offset(struct nf_conntrack_tuple, src.u3), dst = bpf_core_field_offset(struct nf_conntrack_tuple, dst.u3);
+	__u64 sport = bpf_core_field_offset(struct nf_conntrack_tuple, src.u), dport = bpf_core_field_offset(struct nf_conntrack_tuple, dst.u);
+	__u64 addrs = (dst - src) * turned, ports = (dport - sport) * turned;
+	__be16 port[2] = {};
+
+	bpf_probe_read_kernel(&t->saddr, 16, (void *)ct + src + addrs);
+	bpf_probe_read_kernel(&t->daddr, 16, (void *)ct + dst - addrs);
+	bpf_probe_read_kernel(&port[0], 2, (void *)ct + sport + ports);
+	bpf_probe_read_kernel(&port[1], 2, (void *)ct + dport - ports);
+	t->sport = bpf_ntohs(port[0]);
+	t->dport = bpf_ntohs(port[1]);
+	t->ip_version = 4 + (BPF_CORE_READ(ct, src.l3num) >> 2 & 2); /* AF_INET 2, AF_INET6 10 */
 	t->protocol = BPF_CORE_READ(ct, dst.protonum);
 	t->zero = 0;
-	if (invert) {
-		__u16 port = t->sport;
-		__u8 addr[16];
-
-		__builtin_memcpy(addr, t->saddr, 16);
-		__builtin_memcpy(t->saddr, t->daddr, 16);
-		__builtin_memcpy(t->daddr, addr, 16);
-		t->sport = t->dport;
-		t->dport = port;
-	}
 }
 
 /* struct nf_conn may be absent from a kernel without connection tracking. For tp_btf, like layer3_open_typed(). */
@@ -283,7 +281,7 @@ static __always_inline void translated_read(struct translated *x, struct sk_buff
 {
 	struct nf_conn *ct;
 	unsigned long nfct;
-	bool reply;
+	__u64 reply;
 
 	if (!bpf_core_field_exists(skb->_nfct) || !bpf_core_type_exists(struct nf_conn))
 		return;
@@ -294,9 +292,10 @@ static __always_inline void translated_read(struct translated *x, struct sk_buff
 	x->tracked = true;
 	if (!(BPF_CORE_READ(ct, status) & IPS_NAT_MASK))
 		return;
-	reply = (nfct & ~NFCT_PTRMASK) >= IP_CT_IS_REPLY;
+	/* 3, 4 and beyond: IP_CT_IS_REPLY; they have three bits */
+	reply = ((nfct & ~NFCT_PTRMASK) + 8 - IP_CT_IS_REPLY) >> 3;
 	tuple_from_ct(&x->t[0], (void *)ct + bpf_core_field_offset(ct->tuplehash[0].tuple), reply);
-	tuple_from_ct(&x->t[1], (void *)ct + bpf_core_field_offset(ct->tuplehash[1].tuple), !reply);
+	tuple_from_ct(&x->t[1], (void *)ct + bpf_core_field_offset(ct->tuplehash[1].tuple), 1 - reply);
 }
 
 #endif
