@@ -16,6 +16,9 @@
 /* With a full backlog, how many lines are discarded between two looks at the reader. */
 #define FULL_RETRY 64
 
+/* At the end a reader that goes on reading is waited for so many times as long as one that does not. */
+#define FINISH_PATIENCE 10
+
 /*
  * @null:     nobody reads it; @to is unused.
  * @shared:   a pipe that stderr is, too: a message must not come in the middle of a line.
@@ -244,20 +247,24 @@ static uint64_t count_lines(const char *p, size_t len)
 size_t output_finish(struct output *o, unsigned int timeout_ms)
 {
 	uint64_t now = clock_mono_ns(), end = now + timeout_ms * NSEC_PER_MSEC;
+	uint64_t at_last = now + FINISH_PATIENCE * timeout_ms * NSEC_PER_MSEC;
 	struct pollfd p = { .fd = o->to.fd, .events = POLLOUT };
+	size_t rest = backlog(o);
 	uint64_t lost;
-	size_t rest;
 
 	for (;;) {
 		output_flush(o);
 		if (o->state || !backlog(o))
 			return 0;
 		now = clock_mono_ns();
+		/* Who reads, only slowly, gets all of it. */
+		if (backlog(o) < rest && now < at_last)
+			end = now + timeout_ms * NSEC_PER_MSEC;
+		rest = backlog(o);
 		if (now >= end)
 			break;
 		poll(&p, 1, (int)((end - now) / NSEC_PER_MSEC) + 1);
 	}
-	rest = backlog(o);
 	lost = count_lines(o->buf.data + o->sent, rest);
 	o->lost += lost;
 	o->lines -= lost < o->lines ? lost : o->lines;

@@ -43,8 +43,8 @@ void output_flush(struct output *o);
 /* Waits until all is written, nobody reads it any more, or a signal comes: for a replay, which has the time. */
 void output_wait(struct output *o);
 /*
- * Tries for at most @timeout_ms to write all. The rest is discarded, its lines counted as lost; returns its
- * bytes.
+ * Tries to write all, until the reader has taken nothing for @timeout_ms, or is not done after ten times that. The rest is
+ * discarded, its lines counted as lost; returns its bytes.
  */
 size_t output_finish(struct output *o, unsigned int timeout_ms);
 
