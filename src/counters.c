@@ -28,6 +28,7 @@ void counters_read(const struct shared *shared, unsigned int cpus, struct counte
 		out->drops_tcp += cc->drops_tcp;
 		out->slot_failed += cc->slot_failed;
 		out->wakeups += cc->wakeups;
+		out->injected += cc->injected;
 	}
 	for (int k = 0; k < REC_KIND_COUNT; k++)
 		out->produced_all += out->produced[k];

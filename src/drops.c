@@ -66,6 +66,11 @@ static bool is_told(struct drops *d, const struct rec_drop *r)
 	return false;
 }
 
+static bool is_synthetic(uint8_t source)
+{
+	return source != DROP_SOURCE_KFREE && source != DROP_SOURCE_INJECT;
+}
+
 static void fill_socket(struct drops *d, const struct rec_drop *r, struct ev_drop *ev)
 {
 	struct rec_flow *f = &ev->c.flow;
@@ -121,7 +126,7 @@ static void fill(struct drops *d, const struct rec_drop *r, uint32_t id, struct 
 	ev->c.task = r->task;
 	places_fill(d->places, id, r->ifname, &ev->place);
 	ev->meaning = places_get(d->places, id)->meaning;
-	ev->synthetic = r->source != DROP_SOURCE_KFREE;
+	ev->synthetic = is_synthetic(r->source);
 	ev->protocol = r->t.protocol;
 	ev->tcp_flags = r->tcp_flags;
 	ev->has_segment = r->t.protocol == IPPROTO_NUMBER_TCP && (r->tcp_flags || r->seq || r->ack);
@@ -194,7 +199,7 @@ bool drops_take(struct drops *d, struct rec_drop *r, struct ev_drop *ev)
 	if (source == DROP_SOURCE_KFREE && is_told(d, r))
 		return false;
 	name_device(d, r);
-	if (source != DROP_SOURCE_KFREE)
+	if (is_synthetic(source))
 		d->recent[d->recent_count++ % RECENT] = 
 			(struct recent){ r->t, r->seq, r->skb, r->h.ts_ns };
 	id = places_id(d->places, r->location, r->reason, source);
