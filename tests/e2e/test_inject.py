@@ -24,7 +24,7 @@ def rungs():
 
 @pytest.fixture
 def inject(rebpf, net):
-    """inject(how, *args, tc=None): a rebpf in namespace a that drops what port 5001 retransmits, unless told otherwise."""
+    """inject(how, *args, tc=None): a rebpf that drops what port 5001 of namespace a retransmits, unless told otherwise."""
 
     def start(how, *args, tc=None, ns=None):
         if tc and tc not in rungs():
@@ -32,7 +32,11 @@ def inject(rebpf, net):
         if how == "shot":
             need_failures()
         causes.steady(net)
-        narrow = args if any(a in ("-P", "-p", "--sport", "--dport", "--daddr") for a in args) else (*args, "-P", str(PORT))
+        narrow = list(args)
+        if not {"-P", "-p", "--sport", "--dport"} & set(args):
+            narrow += ["-P", str(PORT)]
+        if "--netns" not in args:
+            narrow += ["--netns", (ns or net.a).name]  # this host may have traffic of others
         return rebpf("--inject", how, *narrow, ns=ns or net.a, force=force("tc=" + tc) if tc else None)
 
     return start
@@ -337,7 +341,7 @@ def test_many_segments_in_one_buffer(make_net, rebpf):
     """A buffer of several segments is one retransmission: all of it goes."""
     need_failures()
     net = make_net(tso=True)
-    one = rebpf("--inject", "shot", "--inject-count", "2", "-P", str(PORT), ns=net.a)
+    one = rebpf("--inject", "shot", "--inject-count", "2", "-P", str(PORT), "--netns", net.a.name, ns=net.a)
     client, server, rule = causes.stuck(net)
     client.sendall(BLOCK[:60000])
     events = one.wait_events(lambda e: injected([e]), 2)
@@ -348,11 +352,12 @@ def test_many_segments_in_one_buffer(make_net, rebpf):
 
 
 def test_announced_even_if_quiet():
-    status, _, err = run_rebpf("-q", "--inject", "shot", "-P", "5001", "--inject-percent", "12.5", "--inject-count", "7", "-d",
-                               "0.2")
+    status, _, err = run_rebpf("-q", "--inject", "shot", "-a", "192.0.2.1", "--inject-percent", "12.5", "--inject-count",
+                               "7", "-d", "0.2")
     assert status == 0, err
     assert err.splitlines() == [
-        "rebpf: INJECTING LOSS: drops 12.50 % of the retransmissions, but no more than 7, of flows that match -P 5001; "
+        "rebpf: INJECTING LOSS: drops 12.50 % of the retransmissions, but no more than 7, of flows that match -a "
+        "192.0.2.1; "
         "TCP is told (ret 1); until rebpf ends",
         "rebpf: injected loss: 0 retransmissions dropped"]
 
@@ -392,7 +397,8 @@ def test_recorded(inject, net, tmp_path):
 def test_drop_lines_name_it(rebpf, net):
     """What the kernel frees for it is told as what it is: somebody's policy."""
     causes.steady(net)
-    one = rebpf("--inject", "stolen", "--inject-count", "2", "-P", str(PORT), ns=net.a, events="drop")
+    one = rebpf("--inject", "stolen", "--inject-count", "2", "-P", str(PORT), "--netns", net.a.name, ns=net.a,
+                events="drop")
     client, server = net.connect(PORT)
     net.b.drop("input", DATA + " " + nth(0))
     client.sendall(BLOCK[:1000])
@@ -408,7 +414,7 @@ def test_costs_nothing_when_off(rebpf, net):
         pytest.skip("no bpftool to look at the program with")
 
     def code(*args):
-        one = rebpf(*args, "-P", str(PORT), ns=net.a)
+        one = rebpf(*args, "-P", str(PORT), "--netns", net.a.name, ns=net.a)
         dumped = [run("bpftool", "prog", "dump", "xlated", "id", str(p["id"]))
                   for p in json.loads(run("bpftool", "-j", "prog", "show")) if p.get("name", "").startswith("rebpf_tc_egr")
                   and any(holder["pid"] == one.pid for holder in p.get("pids", [{"pid": one.pid}]))]
