@@ -514,6 +514,7 @@ static int start(struct live *l, const struct reasons *reasons)
 		look_fully(l, clock_mono_ns());
 	l->armed_ns = l->rate_at_ns = clock_mono_ns();
 	on_wake(l);
+	l->shared->heartbeat_ns = clock_mono_ns(); /* all this takes seconds on a slow machine */
 	exporter_announce(l->exporter);
 	print_ready(l);
 	return 0;

@@ -292,14 +292,14 @@ def test_first_copy_behind_a_neighbour(inject, net):
     assert (rise["TcpRetransSegs"], arrived.count()) == (0, 1)
 
 
-def test_first_copies_behind_a_queue(inject, net):
+@pytest.mark.parametrize("kind", ["vlan", "macvlan"])
+def test_first_copies_behind_a_queue(inject, net, kind):
     """An upper device's queue hands first copies to the lower device late. Retransmissions meanwhile are dropped."""
-    add_stack(net, "vlan")
+    add_stack(net, kind)
+    net.a.ip("link", "set", "up0", "gso_max_segs", "1")
+    net.a.qdisc("up0", "tbf", "rate", "4mbit", "burst", "3000", "limit", "200000")
     client, server = net.connect(PORT)
     one = inject("stolen", "--inject-percent", "50")
-    net.a.qdisc("up0", "tbf", "rate", "4mbit", "burst", "3000", "limit", "200000")
-    for ns, dev in ((net.a, "up0"), (net.b, "up0")):
-        ns.run("ethtool", "-K", dev, "tso", "off")
     sent, came = net.a.count("postrouting", DATA), net.b.count("prerouting", "iifname up0 " + DATA)
     net.b.drop("input", DATA + " " + percent(3))
     lab.transfer(client, server, 300000)
@@ -325,9 +325,10 @@ def test_ends_with_the_program(inject, net, tc, how):
         receive_bytes(server, 1000)
 
 
-def test_stacked_devices(inject, net):
+@pytest.mark.parametrize("kind", ["vlan", "macvlan", "vxlan"])
+def test_stacked_devices(inject, net, kind):
     """Dropped at the first device, once: the share is of retransmissions, not of devices."""
-    add_stack(net, "vlan")
+    add_stack(net, kind)
     one = inject("stolen", "--inject-percent", "50", "-P", str(PORT))
     causes.stuck(net)
     events = one.wait_events(lambda e: e["tc"], 6)[:6]
@@ -343,10 +344,11 @@ def test_many_segments_in_one_buffer(make_net, rebpf):
     net = make_net(tso=True)
     one = rebpf("--inject", "shot", "--inject-count", "2", "-P", str(PORT), "--netns", net.a.name, ns=net.a)
     client, server, rule = causes.stuck(net)
-    client.sendall(BLOCK[:60000])
+    sending = Background(client.sendall, BLOCK[:60000])
     events = one.wait_events(lambda e: injected([e]), 2)
     rule.remove()
     receive_bytes(server, 61000)
+    sending.result()
     assert all(e["drop"] and e["ret"] == 1 for e in events), brief(events)
     assert finish(one) == 2
 
