@@ -126,6 +126,8 @@ def talk(net, ports, size):
 
 def test_nothing_else_is_touched(inject, net):
     """Between a's stack and b nothing is missing but what was injected; of another connection nothing at all."""
+    for ns, dev in ((net.a, "a0"), (net.b, "b0")):
+        ns.ip("link", "set", dev, "gso_max_segs", "1")  # one packet here is one packet there
     one = inject("stolen", "--inject-percent", "50")
     mine, other = Classes(net, PORT), Classes(net, PORT + 1)
     net.b.drop("input", DATA + " " + percent(4))
@@ -389,7 +391,8 @@ def test_recorded(inject, net, tmp_path):
     receive_bytes(server, 1000)
     assert one.wait_events(n=3)
     finish(one)
-    status, out, err = run_rebpf("-r", path, "-e", "retransmit", "-o", "json", "-P", str(PORT), force=False)
+    status, out, err = run_rebpf("-r", path, "-e", "retransmit", "-o", "json", "--netns",
+                               str(net.a.inode), "-P", str(PORT), force=False)
     assert status == 0, err
     again = [json.loads(line) for line in out.splitlines()]
     assert again[:-1] == one.events()
@@ -417,9 +420,10 @@ def test_costs_nothing_when_off(rebpf, net):
 
     def code(*args):
         one = rebpf(*args, "-P", str(PORT), "--netns", net.a.name, ns=net.a)
-        dumped = [run("bpftool", "prog", "dump", "xlated", "id", str(p["id"]))
-                  for p in json.loads(run("bpftool", "-j", "prog", "show")) if p.get("name", "").startswith("rebpf_tc_egr")
-                  and any(holder["pid"] == one.pid for holder in p.get("pids", [{"pid": one.pid}]))]
+        programs = json.loads(run("bpftool", "-j", "prog", "show"))
+        mine = [p["id"] for p in programs if p.get("name", "").startswith("rebpf_tc_egr") and
+                any(holder["pid"] == one.pid for holder in p.get("pids", []))]
+        dumped = [run("bpftool", "prog", "dump", "xlated", "id", str(number)) for number in mine]
         assert one.stop() == 0
         return dumped
 
@@ -432,7 +436,7 @@ def test_costs_nothing_when_off(rebpf, net):
 
 REFUSED = [
     (["--inject", "shot"], "address"),
-    (["--inject", "shot", "--netns", "1"], "address"),
+    (["--inject", "shot", "--netns", "/proc/self/ns/net"], "address"),
     (["--inject", "shot", "-i", "lo"], "address"),
     (["--inject", "shot", "--comm", "nginx"], "--comm"),
     (["--inject", "shot", "-P", "443", "--comm", "nginx"], "--comm"),
