@@ -143,6 +143,7 @@ struct lost_count {
 /*
  * @in_flight: open slots; the gate of the packet path while no retransmission is under way.
  * @asleep:    the consumer sleeps: the next record must wake it.
+ * @inject_ended: nothing is dropped any more, for soon no hook will tell of it.
  * @heartbeat_ns: CLOCK_MONOTONIC when user space was last alive.
  * @retransmitted_ns: CLOCK_MONOTONIC of the latest retransmission, if they are noted.
  */
@@ -150,7 +151,7 @@ struct shared {
 	__s64 in_flight;
 	__u64 pad0[7];
 	__u32 asleep;
-	__u32 pad1;
+	__u32 inject_ended;
 	__u64 heartbeat_ns;
 	__u64 retransmitted_ns;
 	__u64 pad2[5];

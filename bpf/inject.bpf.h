@@ -213,8 +213,8 @@ static __always_inline int inject_verdict(struct sk_buff *skb, __u64 sk, struct 
 		return TC_NEXT;
 	if ((pkt->flags & (TCP_FLAG_SYN | TCP_FLAG_ACK)) == (TCP_FLAG_SYN | TCP_FLAG_ACK))
 		return TC_NEXT;
-	/* User space is gone, or hangs. */
-	if (bpf_ktime_get_ns() - shared.heartbeat_ns > REBPF_INJECT_HEARTBEAT_NS)
+	/* User space ends, is gone, or hangs. */
+	if (*(volatile __u32 *)&shared.inject_ended || bpf_ktime_get_ns() - shared.heartbeat_ns > REBPF_INJECT_HEARTBEAT_NS)
 		return TC_NEXT;
 	if (!inject_is_under_way(skb, sk, slot))
 		return TC_NEXT;

@@ -570,6 +570,7 @@ int live_run(struct live *l)
 
 	if (err)
 		log_error(err, "the event loop failed: %s", strerror(-err));
+	*(volatile uint32_t *)&l->shared->inject_ended = 1;
 	/* The hooks first: an attempt that they see has still its classifier. */
 	probes_detach(l->probes);
 	egress_close(l->egress);
