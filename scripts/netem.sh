@@ -119,7 +119,7 @@ try_nft() {
 		table inet $table {
 			chain c {
 				type filter hook prerouting priority -400;
-				iifname "$dev" numgen random mod 10000 < $hundredths counter drop
+				iifname "$dev" numgen random mod 10000 <= $((hundredths - 1)) counter drop
 			}
 		}
 	END
@@ -131,7 +131,9 @@ else
 	try_nft
 	echo "netem.sh: ready: $dev: no netem here: nftables loses $loss % of what arrives at it${seconds:+, for $seconds s}" >&2
 fi
-sleep "${seconds:-infinity}" &
-trap 'kill $! 2>/dev/null; exit 130' INT
-trap 'kill $! 2>/dev/null; exit 143' TERM HUP
-wait $!
+# Killed by SIGKILL it leaves no more than this sleep, for a second.
+SECONDS=0
+until [ "$seconds" ] && [ "$SECONDS" -ge "$seconds" ]; do
+	sleep 1 >/dev/null 2>&1 &
+	wait $!
+done
