@@ -391,7 +391,7 @@ const struct option_row option_table[] = {
 	},
 	[OPTION_INJECT] = {
 		.type = &type_choice, .group = GROUP_INJECT, .name = "inject", .value = "HOW", .once = true,
-		.help = "drop what TCP retransmits, of the flows that the filters match: no first copies, no bare acknowledgements, no SYN-ACKs; needs an address, port or pid; TCP is told, or not",
+		.help = "drop retransmissions of the flows that match, never first copies, bare ACKs or SYN-ACKs; needs an address, port or pid",
 		.names = &choose_inject, FIELD(inject),
 	},
 	[OPTION_INJECT_PERCENT] = {

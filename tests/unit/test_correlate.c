@@ -874,7 +874,7 @@ static void test_injected(void **state)
 /* Without its drop, or even without its exit's return code, the verdict tells. */
 static void test_injected_alone(void **state)
 {
-	union record t, x = make_exit(SK, SKB, 0);
+	union record t, x;
 
 	(void)state;
 	start(HOST_MODE_1);
@@ -882,6 +882,7 @@ static void test_injected_alone(void **state)
 	t = make_tc(SK, SKB, COPY);
 	t.rec_rtx_tc.verdict = TC_VERDICT_SHOT;
 	feed(t);
+	x = make_exit(SK, SKB, 0);
 	x.rec_rtx_exit.has_ret = 0;
 	feed(x);
 	tick();
