@@ -138,8 +138,10 @@ def test_nothing_else_is_touched(inject, net):
     talk(net, [PORT, PORT + 1], 400000)
     wait_until(lambda: mine.lost()["data"] >= 3, 10, lambda: str(mine.lost()))
     count = finish(one)
+    # The firewall tells by length: a segment of few bytes counts as a bare acknowledgement.
+    short = sum(e["len"] + 52 <= 120 for e in injected(one.events()))
     assert count >= 3
-    assert mine.lost() == {"data": count, "ack": 0, "syn": 0}
+    assert mine.lost() == {"data": count - short, "ack": short, "syn": 0}
     assert other.lost() == {"data": 0, "ack": 0, "syn": 0}
     assert mine.came["ack"].count() and mine.came["syn"].count()
 
