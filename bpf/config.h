@@ -21,6 +21,9 @@
 #define REBPF_MAX_RETRANSMITTERS 8192
 #define REBPF_SPURIOUS_NS 60000000000ULL /* so long after its last retransmission a socket is watched for signs that it was not needed */
 #define REBPF_HEARTBEAT_NS 5000000000ULL /* a classifier does nothing once user space is silent for so long */
+#define REBPF_INJECT_HEARTBEAT_NS 2000000000ULL /* and drops nothing once it is for so long */
+#define REBPF_INJECT_WHOLE 10000 /* 100 percent */
+#define REBPF_MAX_INJECT_IDS 64
 
 /* Which option a rule came from: a flow passes if it matches one rule of each list that has any. */
 enum rule_list { RULE_ANY, RULE_LOCAL, RULE_REMOTE, RULE_LIST_COUNT };
@@ -41,6 +44,23 @@ struct port_rule {
 /* A function that frees on behalf of its caller: who decided, the stack tells. [start, end), 0: none. */
 struct code_range {
 	__u64 start, end;
+};
+
+/*
+ * --inject. @verdict: TC_ACT_SHOT, TC_ACT_STOLEN (so it is recorded; see inject_action()), or 0: off. @share: in 1/100 percent.
+ * @count: drops in all, 0: no limit. The lists narrow beside addresses, ports and family; an empty one does not.
+ */
+struct inject_config {
+	__u32 verdict;
+	__u32 share;
+	__u64 count;
+	__u32 pids;
+	__u32 netnses;
+	__u32 cgroups;
+	__u32 zero;
+	__u64 cgroup[REBPF_MAX_INJECT_IDS];
+	__u32 pid[REBPF_MAX_INJECT_IDS];
+	__u32 netns[REBPF_MAX_INJECT_IDS];
 };
 
 /*
@@ -68,6 +88,7 @@ struct config {
 	struct addr_rule addr[REBPF_MAX_RULES];
 	struct port_rule port[REBPF_MAX_RULES];
 	struct code_range wrapper[REBPF_MAX_WRAPPERS];
+	struct inject_config inject;
 };
 
 /* Counts of one CPU, written with atomic additions only, hence exact under nesting. */
@@ -78,7 +99,8 @@ struct cpu_counts {
 	__u64 drops_unrecorded; /* TCP packets freed as a drop of which no record was wanted */
 	__u64 drops_foreign;    /* DROP records wanted of anything else than a TCP packet that was freed as a drop */
 	__u64 wakeups;          /* of user space, by a record */
-	__u64 pad[16 - (REC_KIND_COUNT + RING_COUNT + 4) % 16];
+	__u64 injected;         /* copies that the classifier dropped for --inject */
+	__u64 pad[16 - (REC_KIND_COUNT + RING_COUNT + 5) % 16];
 };
 
 /*
@@ -117,6 +139,7 @@ static inline void lost_key_rest(struct lost_key *key)
  * @in_flight: open slots; the gate of the packet path while no retransmission is under way.
  * @asleep:    the consumer sleeps: the next record must wake it.
  * @translates: a packet may carry translated addresses: without connection tracking any may be wanted.
+ * @inject_ended: nothing is dropped any more, for soon no hook will tell of it.
  * @heartbeat_ns: CLOCK_MONOTONIC when user space was last alive.
  * @retransmitted_ns: CLOCK_MONOTONIC of the latest retransmission, if they are noted.
  */
@@ -125,9 +148,11 @@ struct shared {
 	__u64 pad0[7];
 	__u32 asleep;
 	__u32 translates;
+	__u32 inject_ended;
+	__u32 pad1;
 	__u64 heartbeat_ns;
 	__u64 retransmitted_ns;
-	__u64 pad2[5];
+	__u64 pad2[4];
 	__u64 lost_bucket[RING_COUNT][REBPF_BUCKET_COUNT];
 	struct cpu_counts cpu[REBPF_MAX_CPUS];
 };

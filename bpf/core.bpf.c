@@ -2,6 +2,7 @@
 /* The maps, the frozen configuration, the shared words, the licence. */
 #include "rebpf.bpf.h"
 #include "call.bpf.h"
+#include "inject.bpf.h"
 
 const volatile struct config cfg = {};
 struct shared shared = {};
@@ -15,5 +16,7 @@ struct map_born born SEC(".maps");
 struct map_retransmitters retransmitters SEC(".maps");
 struct map_connecting connecting SEC(".maps");
 struct map_calls calls SEC(".maps");
+struct map_inject inject_states SEC(".maps");
+struct map_inject_totals inject_totals SEC(".maps");
 
 char LICENSE[] SEC("license") = "Dual MIT/GPL";

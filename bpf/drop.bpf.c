@@ -4,6 +4,7 @@
  * freed as a drop anywhere on this host (DROP, drops ring): the evidence of where a lost copy was lost.
  */
 #include "rebpf.bpf.h"
+#include "inject.bpf.h"
 #include "packet.bpf.h"
 
 static __always_inline bool skb_came_to_device(struct sk_buff *skb)
@@ -237,7 +238,7 @@ static __always_inline void drop_fill(struct rec_drop *d, const struct dropped *
 	d->t = l3->t;
 	d->len = l3->end > l3->nh ? l3->end - l3->nh : 0;
 	d->ip_id = l3->ip_id;
-	d->source = DROP_SOURCE_KFREE;
+	d->source = !bare && inject_took(x->skb) ? DROP_SOURCE_INJECT : DROP_SOURCE_KFREE;
 	segment_read(d, l3, x->tcp, bare);
 	owner_from_current(&d->task);
 	if (bare) {

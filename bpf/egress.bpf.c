@@ -1,27 +1,28 @@
 // SPDX-License-Identifier: MIT
 /* What TC egress and the device make of a retransmitted copy. Runs on every packet that leaves: gates first. */
 #include "rebpf.bpf.h"
+#include "inject.bpf.h"
 
-#define TC_NEXT (-1) /* TC_ACT_UNSPEC and TCX_NEXT: programs after us still run, nothing is decided */
-
-static __always_inline void tc_emit(__u64 sk, __u64 p, struct sk_buff *skb, const struct packet *pkt)
+static __always_inline void tc_emit(__u64 sk, __u64 p, struct sk_buff *skb, const struct packet *pkt,
+				    int verdict)
 {
 	struct rec_rtx_tc *t = EMIT_CONTROL(rec_rtx_tc, REC_RTX_TC, sk);
 
 	if (!t)
 		return;
 	copy_read(&t->c, sk, p, skb, pkt);
-	t->verdict = TC_NEXT;
+	t->verdict = verdict;
 	t->wmem_other = BPF_CORE_READ((struct sock *)sk, sk_wmem_alloc.refs.counter) - BPF_CORE_READ(skb, truesize);
 	t->delivered_us = p ? BPF_CORE_READ(skb_tcb((struct sk_buff *)p), tx.delivered_mstamp) : 0;
 	emit_submit(t);
 }
 
-/* The slot is open: is this packet the attempt's copy? */
-static __always_inline void tc_in_slot(struct inflight *slot, __u64 sk, struct sk_buff *skb)
+/* The slot is open: is this packet the attempt's copy? Returns the verdict on it. */
+static __always_inline int tc_in_slot(struct inflight *slot, __u64 sk, struct sk_buff *skb)
 {
 	struct packet pkt = {};
 	bool tcp = packet_read(&pkt, skb);
+	int verdict;
 
 	/*
 	 * On a lower device the same buffer may carry an outer header: the pointer says enough. Else the header
@@ -29,7 +30,7 @@ static __always_inline void tc_in_slot(struct inflight *slot, __u64 sk, struct s
 	 */
 	if ((__u64)skb != slot->copy) {
 		if (!tcp || pkt.seq == pkt.end_seq || !seq_within(pkt.seq, slot->seq, slot->end_seq))
-			return;
+			return TC_NEXT;
 		slot->copy = (__u64)skb;
 		slot->stamp_ns = BPF_CORE_READ(skb, skb_mstamp_ns);
 	} else if (!tcp) {
@@ -38,7 +39,9 @@ static __always_inline void tc_in_slot(struct inflight *slot, __u64 sk, struct s
 	}
 	slot->hops++;
 	slot->queued = 0;
-	tc_emit(sk, slot->skb, skb, &pkt);
+	verdict = inject_verdict(skb, sk, slot, &pkt);
+	tc_emit(sk, slot->skb, skb, &pkt, verdict);
+	return verdict;
 }
 
 /*
@@ -127,7 +130,7 @@ int rebpf_tc_egress(struct __sk_buff *ctx)
 		return TC_NEXT;
 	open = tc_slot(ctx, skb, &key);
 	if (open)
-		tc_in_slot(open, key, skb);
+		return inject_action(tc_in_slot(open, key, skb));
 	return TC_NEXT;
 }
 

@@ -309,6 +309,7 @@ struct rec_tick {
 	__u64 missed;   /* events that no program saw (recursion, full map) so far */
 	__u64 consumed; /* records read from the rings so far */
 	__u64 wakeups;  /* times that a record woke rebpf so far */
+	__u64 injected; /* copies that rebpf dropped (--inject) so far */
 };
 
 /* ---- drops ---- */
@@ -324,12 +325,13 @@ struct rec_tuple {
 	__u16 zero;
 };
 
-/* Who says that a packet was dropped (rec_drop.source). All but KFREE are rebpf's own, printed as synthetic. */
+/* Who says that a packet was dropped (rec_drop.source). All but KFREE and INJECT are rebpf's own, printed as synthetic. */
 enum drop_source {
 	DROP_SOURCE_KFREE,            /* skb:kfree_skb */
 	DROP_SOURCE_LISTEN_OVERFLOW,  /* the accept queue is full: TCP_LISTEN_OVERFLOW, as nstat's ListenOverflows */
 	DROP_SOURCE_REQQ_FULL,        /* the queue of requests is full: TCP_REQQ_FULL, as TCPReqQFullDrop */
 	DROP_SOURCE_RETRIES_EXCEEDED, /* the connection is given up: RETRIES_EXCEEDED, as TCPAbortOnTimeout */
+	DROP_SOURCE_INJECT,           /* skb:kfree_skb of what rebpf itself dropped: REBPF_INJECT */
 	DROP_SOURCE_COUNT
 };
 
@@ -575,7 +577,7 @@ REC_ASSERT(sizeof(struct rec_reason) == 32 + REBPF_REASON_LEN, "rec_reason");
 REC_ASSERT(sizeof(struct rec_owner_found) == 64, "rec_owner_found");
 REC_ASSERT(sizeof(struct rec_netns) == 32, "rec_netns");
 REC_ASSERT(sizeof(struct rec_loss) == 48, "rec_loss");
-REC_ASSERT(sizeof(struct rec_tick) == 56, "rec_tick");
+REC_ASSERT(sizeof(struct rec_tick) == 64, "rec_tick");
 REC_ASSERT(sizeof(struct rec_tuple) == 40, "rec_tuple");
 REC_ASSERT(sizeof(struct rec_drop) == 24 + 16 + 40 + 9 * 4 + 4 + 24 + 8 + 48 + 16 + 32 + 24 + 80 + 8 * REBPF_STACK_DEPTH,
 	   "rec_drop");

@@ -5,6 +5,7 @@
  * socket as rebpf starts.
  */
 #include "rebpf.bpf.h"
+#include "inject.bpf.h"
 #include "spurious.bpf.h"
 
 /* Notes the current process as the owner of @sk, if it is not noted already. Kernel threads own nothing. */
@@ -84,6 +85,7 @@ int rebpf_forget(__u64 *ctx)
 	if (cfg.connects)
 		bpf_map_delete_elem(&connecting, &key);
 	slot_close(key);
+	inject_forget(key);
 	return 0;
 }
 

@@ -49,6 +49,8 @@ struct inflight {
 	__u8 hook;      /* enum rtx_hook that opened it */
 	__u8 inner : 1; /* __tcp_retransmit_skb has been entered for this slot */
 	__u8 lost : 1;  /* its ENTRY found no room */
+	__u8 judged : 1;   /* --inject has decided on its copy */
+	__u8 injected : 1; /* and dropped it */
 	__u8 hops;
 	__u8 queued;
 };

@@ -7,6 +7,7 @@
  */
 #include "rebpf.bpf.h"
 #include "call.bpf.h"
+#include "inject.bpf.h"
 #include "spurious.bpf.h"
 
 /* ---- reading ---- */
@@ -343,6 +344,7 @@ static __always_inline void attempt_whole(struct sock *sk, struct sk_buff *skb, 
 		end.reached = attempt_reached(sk, skb, err);
 		exit_emit(sk, skb, &end);
 	}
+	inject_note((__u64)sk);
 	slot_close((__u64)sk);
 }
 

@@ -25,13 +25,23 @@ static bool is_never_seen(const struct attempt *a)
 	return a->has_entry && !(a->entry.bits & RTX_BIT_LATE) && !a->hop_count && !a->queued_unwatched;
 }
 
+int attempt_injected(const struct attempt *a)
+{
+	for (unsigned int i = 0; i < a->hop_count; i++)
+		if (a->hop[i].tc.verdict >= 0)
+			return a->hop[i].tc.verdict;
+	return TC_VERDICT_UNKNOWN;
+}
+
 enum rtx_outcome attempt_outcome(const struct attempt *a, const struct attempt_context *ctx)
 {
 	const struct attempt_hop *last = a->hop_count ? &a->hop[a->hop_count - 1] : NULL;
 
 	if (a->has_exit && a->exit.reached == RTX_REFUSED)
 		return RTX_OUTCOME_REFUSED;
-	if (a->drop_count || (a->has_exit && a->exit.has_ret && a->exit.ret))
+	if (attempt_injected(a) == TC_VERDICT_STOLEN)
+		return RTX_OUTCOME_STOLEN;
+	if (a->drop_count || (a->has_exit && a->exit.has_ret && a->exit.ret) || attempt_injected(a) == TC_VERDICT_SHOT)
 		return RTX_OUTCOME_DROPPED;
 	if (!a->has_exit || !a->exit.has_ret)
 		return RTX_OUTCOME_UNKNOWN;

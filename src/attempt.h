@@ -57,6 +57,9 @@ struct attempt_context {
 /* True if the record is of the copy that this attempt made, not of an older one (by its departure time). */
 bool attempt_is_own_copy(const struct attempt *a, const struct rec_copy *c);
 
+/* What rebpf itself did to the copy: TC_VERDICT_SHOT or _STOLEN, else TC_VERDICT_UNKNOWN. */
+int attempt_injected(const struct attempt *a);
+
 enum rtx_outcome attempt_outcome(const struct attempt *a, const struct attempt_context *ctx);
 
 /* Fills ev->tc*, by the inference of cause.md, "What TC says". */

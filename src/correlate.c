@@ -106,9 +106,9 @@ static void fill_segment(struct ev_retransmit *ev, const struct attempt *a)
 	ev->has_socket = !attempt_is_synack(e);
 }
 
-static void fill_drop(struct correlate *c, const struct rec_rtx_drop *d, struct ev_drop_place *place)
+static void fill_drop(struct correlate *c, const struct rec_rtx_drop *d, enum drop_source source, struct ev_drop_place *place)
 {
-	places_fill(c->places, places_id(c->places, d->location, d->reason, DROP_SOURCE_KFREE), d->c.ifname, place);
+	places_fill(c->places, places_id(c->places, d->location, d->reason, source), d->c.ifname, place);
 }
 
 static uint32_t count_attempt(struct correlate *c, const struct attempt *a, const struct ev_retransmit *ev)
@@ -218,10 +218,10 @@ static void decide_cause(struct correlate *c, const struct attempt *a, struct ev
 		flows_set_cause(c->flows, (uint8_t)ev->cause);
 }
 
-/* What took this copy may have taken the one before. */
+/* What took this copy may have taken the one before; rebpf itself says what it takes. */
 static void note_consumed(struct correlate *c, const struct attempt *a, const struct ev_retransmit *ev)
 {
-	bool consumed = ev->outcome == RTX_OUTCOME_STOLEN;
+	bool consumed = ev->outcome == RTX_OUTCOME_STOLEN && attempt_injected(a) != TC_VERDICT_STOLEN;
 
 	for (unsigned int i = 0; i < ev->tc_count; i++)
 		consumed |= ev->tc[i].by == TC_BY_OTHER && ev->tc[i].verdict != TC_VERDICT_SHOT;
@@ -239,13 +239,15 @@ static void emit(struct correlate *c, struct attempt *a)
 		.records_lost = a->begin_ns <= c->lost_until_ns[RING_CONTROL][flow_bucket(a->sk) % REBPF_FLOW_BUCKETS],
 		.drop_reason = ev->drop.reason,
 	};
+	int injected = attempt_injected(a);
 
 	ctx.hooks_missed = ctx.records_lost || a->begin_ns <= c->missed_until_ns;
 	ev->c.flow = a->entry.flow;
 	ev->c.owner = a->entry.owner;
 	ev->c.task = a->entry.task;
-	if (a->drop_count)
-		fill_drop(c, &a->drop[0], &ev->drop);
+	/* What TCP is not told of is no drop, though the kernel frees it as one. */
+	if (a->drop_count && injected != TC_VERDICT_STOLEN)
+		fill_drop(c, &a->drop[0], injected == TC_VERDICT_SHOT ? DROP_SOURCE_INJECT : DROP_SOURCE_KFREE, &ev->drop);
 	fill_segment(ev, a);
 	ev->has_ret = a->exit.has_ret;
 	ev->ret = a->exit.ret;
@@ -461,6 +463,7 @@ static void take_tick(struct correlate *c, const struct rec_tick *t)
 	c->stats.produced = t->produced;
 	c->stats.consumed = t->consumed;
 	c->stats.wakeups = t->wakeups;
+	c->stats.injected = t->injected;
 	c->last_ns = t->h.ts_ns;
 	/* The first one comes after all hooks are attached. */
 	if (!c->armed_ns)

@@ -27,6 +27,7 @@ void counters_read(const struct shared *shared, unsigned int cpus, struct counte
 		out->drops_tcp += cc->produced[REC_DROP] + cc->drops_unrecorded - cc->drops_foreign;
 		out->slot_failed += cc->slot_failed;
 		out->wakeups += cc->wakeups;
+		out->injected += cc->injected;
 	}
 	for (int k = 0; k < REC_KIND_COUNT; k++)
 		out->produced_all += out->produced[k];

@@ -14,6 +14,7 @@ struct counters {
 	uint64_t drops_tcp; /* TCP packets freed as drops, whether recorded or not */
 	uint64_t slot_failed;
 	uint64_t wakeups; /* of user space, by a record */
+	uint64_t injected; /* copies that the classifier dropped for --inject */
 };
 
 /* Sums over the first @cpus CPUs. */

@@ -70,6 +70,11 @@ static bool is_told(struct drops *d, const struct rec_drop *r)
 	return false;
 }
 
+static bool is_synthetic(uint8_t source)
+{
+	return source != DROP_SOURCE_KFREE && source != DROP_SOURCE_INJECT;
+}
+
 static void fill_socket(struct drops *d, const struct rec_drop *r, struct ev_drop *ev)
 {
 	struct rec_flow *f = &ev->c.flow;
@@ -127,7 +132,7 @@ static void fill(struct drops *d, const struct rec_drop *r, const struct place *
 	ev->place = place->text;
 	memcpy(ev->place.ifname, r->ifname, sizeof(ev->place.ifname));
 	ev->meaning = place->meaning;
-	ev->synthetic = r->source != DROP_SOURCE_KFREE;
+	ev->synthetic = is_synthetic(r->source);
 	ev->protocol = r->t.protocol;
 	ev->tcp_flags = r->tcp_flags;
 	ev->has_segment = r->t.protocol == IPPROTO_NUMBER_TCP && (r->tcp_flags || r->seq || r->ack);
@@ -193,7 +198,7 @@ bool drops_take(struct drops *d, const struct rec_drop *r, struct ev_drop *ev)
 		snprintf(named.ifname, sizeof(named.ifname), "%s", hostnet_ifname(d->hostnet, r->netns, r->ifindex));
 		r = &named;
 	}
-	if (source != DROP_SOURCE_KFREE) {
+	if (is_synthetic(source)) {
 		d->recent[d->recent_count++ % RECENT] = (struct recent){ r->t, r->seq, r->skb, r->h.ts_ns };
 		if (r->h.ts_ns > d->recent_ns)
 			d->recent_ns = r->h.ts_ns;

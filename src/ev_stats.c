@@ -68,6 +68,7 @@ static void counter_fields(const struct ev_stats *s, struct visitor *v)
 	drop_fields(s, v);
 	field_u64(v, FIELD_AS("connects", "Connects seen", SHOW_VERBOSE), s->connects);
 	connect_fields(s, v);
+	field_u64(v, FIELD_AS("injected", "Losses injected", SHOW_VERBOSE), s->injected);
 	field_u64(v, FIELD_AS("printed", "Events printed", SHOW_ALWAYS), s->printed);
 	field_u64(v, FIELD_AS("records", "Records read", SHOW_ALWAYS), s->records);
 	field_u64(v, FIELD_AS("produced", "Records of the kernel", SHOW_ALWAYS), s->produced);

@@ -250,6 +250,7 @@ struct ev_stats {
 	uint64_t produced; /* records that the kernel side wanted to write */
 	uint64_t consumed; /* of these, read from the rings; consumed + lost = produced once the rings are empty */
 	uint64_t wakeups;  /* times that a record woke rebpf */
+	uint64_t injected; /* retransmissions that rebpf itself dropped (--inject), by the kernel side's count */
 	bool final;        /* the last one of this run */
 	const struct summary *summary; /* NULL: not asked for (summary.h) */
 };

@@ -11,7 +11,7 @@
 
 static const char *const group_titles[] = {
 	[GROUP_EVENTS] = "Events", [GROUP_FILTER] = "Filters", [GROUP_OUTPUT] = "Output",
-	[GROUP_METRICS] = "Metrics",
+	[GROUP_METRICS] = "Metrics",     [GROUP_INJECT] = "Loss injection",
 	[GROUP_RECORD] = "Record", [GROUP_STOP] = "Stop",      [GROUP_HELP] = "Help",
 };
 _Static_assert(ARRAY_SIZE(group_titles) == GROUP_COUNT, "a title for every group");

@@ -12,6 +12,7 @@
 #include "egress.h"
 #include "enrich.h"
 #include "exporter.h"
+#include "inject.h"
 #include "log.h"
 #include "loop.h"
 #include "lost.h"
@@ -255,6 +256,7 @@ static void feed_tick(struct live *l, uint64_t until_ns, const struct counters *
 		.missed = counters->slot_failed + l->skipped_runs,
 		.consumed = l->consumed,
 		.wakeups = counters->wakeups,
+		.injected = counters->injected,
 	};
 
 	enrich_header(&tick.h, REC_TICK, sizeof(tick));
@@ -496,7 +498,12 @@ static int open_egress(struct live *l)
 		.ctx = l,
 	};
 
-	return config.prog_fd < 0 ? 0 : egress_open(&l->egress, &config);
+	int err = config.prog_fd < 0 ? 0 : egress_open(&l->egress, &config);
+
+	/* Elsewhere it attaches when the first retransmission has gone, which --inject could have dropped. */
+	for (unsigned int i = 0; !err && l->egress && l->options->inject && i < l->options->netns_count; i++)
+		egress_visit(l->egress, l->options->netns[i], 0, clock_mono_ns());
+	return err;
 }
 
 /* Without it no cause is ever "network". */
@@ -539,7 +546,9 @@ static int start(struct live *l, const struct reasons *reasons)
 	feed_host(l);
 	enrich_clock(l->enrich);
 	enrich_reasons(l->enrich, reasons);
-	err = open_egress(l);
+	err = inject_announce(l->options, !!l->plan->role[ROLE_TC].chosen);
+	if (!err)
+		err = open_egress(l);
 	if (!err)
 		err = probes_attach(l->probes, l->features);
 	if (err)
@@ -552,6 +561,7 @@ static int start(struct live *l, const struct reasons *reasons)
 		look_fully(l, clock_mono_ns());
 	l->armed_ns = l->rate_at_ns = clock_mono_ns();
 	on_wake(l);
+	l->shared->heartbeat_ns = clock_mono_ns(); /* all this takes seconds on a slow machine */
 	exporter_announce(l->exporter);
 	print_ready(l);
 	return 0;
@@ -603,9 +613,11 @@ int live_open(struct live **out, struct plan *plan, const struct features *featu
 int live_run(struct live *l)
 {
 	int err = pipeline_is_done(l->pipeline) ? 0 : loop_run(l->loop);
+	struct counters counters;
 
 	if (err)
 		log_error(err, "the event loop failed: %s", strerror(-err));
+	*(volatile uint32_t *)&l->shared->inject_ended = 1;
 	/* The hooks first: an attempt that they see has still its classifier. */
 	probes_detach(l->probes);
 	egress_close(l->egress);
@@ -620,6 +632,8 @@ int live_run(struct live *l)
 		;
 	feed_lost(l);
 	say_losses(l);
+	counters_read(l->shared, l->cpus, &counters);
+	inject_report(l->options, counters.injected);
 	return err;
 }
 

@@ -368,6 +368,8 @@ static const struct drop_meaning rows[] = {
 	  "nstat -az TcpExtTCPReqQFullDrop; sysctl net.ipv4.tcp_syncookies net.ipv4.tcp_max_syn_backlog; ss -tln"),
 	R("RETRIES_EXCEEDED", BAD, UNCLEAR, "the kernel gave up retransmitting: the connection timed out",
 	  "its earlier events; sysctl net.ipv4.tcp_retries2 net.ipv4.tcp_syn_retries; ping PEER"),
+	R("REBPF_INJECT", POLICY, LOST, "rebpf itself dropped it, as --inject asked for",
+	  "who runs rebpf --inject (ps -ef); it ends with that program"),
 };
 
 const struct meaning_table meaning_reasons = { rows, ARRAY_SIZE(rows) };

@@ -338,6 +338,8 @@ static void self_samples(struct strbuf *out, const struct metrics_page *page)
 	single(out, "rebpf_malformed_records_total", "counter", "Records that could not be understood.", s->malformed);
 	single(out, "rebpf_output_lines_lost_total", "counter", "Lines that a slow reader of the output cost.",
 	       s->output_lost);
+	single(out, "rebpf_injected_total", "counter",
+	       "Retransmissions that rebpf itself dropped (--inject), by the kernel side's count.", s->injected);
 	family(out, "rebpf_build_info", "gauge", "What runs, on which kernel; always 1.");
 	strbuf_str(out, "rebpf_build_info");
 	label(out, true, "version", page->version);

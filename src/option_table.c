@@ -42,6 +42,12 @@ static const char *const color_names[] = {
 	[COLOR_NEVER] = "never",
 };
 
+static const char *const inject_names[] = {
+	[INJECT_OFF] = "off",
+	[INJECT_SHOT] = "shot",
+	[INJECT_STOLEN] = "stolen",
+};
+
 enum {
 	EVENTS_DEFAULT = 0
 #define X(NAME, name, payload, def) | def << EV_##NAME
@@ -65,6 +71,8 @@ static const struct option_names choose_cause = {.names = cause_names, .count = 
 static const struct option_names choose_class = {
 	.names = class_names, .count = DROP_CLASS_COUNT, .has_all = true};
 static const struct option_names choose_format = {.names = format_names, .count = ARRAY_SIZE(format_names)};
+static const struct option_names choose_inject = {
+	.names = inject_names, .count = ARRAY_SIZE(inject_names), .hidden = 1u << INJECT_OFF};
 static const struct option_names choose_color = {.names = color_names, .count = ARRAY_SIZE(color_names)};
 
 /* ---- types ---- */
@@ -109,6 +117,12 @@ static int set_series(const struct option_row *row, const char *text, void *slot
 {
 	(void)row;
 	return parse_number(text, 1, METRICS_MOST_SERIES, slot);
+}
+
+static int set_percent(const struct option_row *row, const char *text, void *slot)
+{
+	(void)row;
+	return parse_percent(text, slot);
 }
 
 static int set_listen(const struct option_row *row, const char *text, void *slot)
@@ -214,6 +228,7 @@ static const struct option_type type_ip_version = {.set = set_ip_version};
 static const struct option_type type_string = {.set = set_string};
 static const struct option_type type_limit = {.set = set_limit};
 static const struct option_type type_series = {.set = set_series};
+static const struct option_type type_percent = {.set = set_percent};
 static const struct option_type type_listen = {.set = set_listen};
 static const struct option_type type_duration = {.set = set_duration};
 static const struct option_type type_choice = {.set = set_choice};
@@ -373,6 +388,19 @@ const struct option_row option_table[] = {
 		.type = &type_series, .group = GROUP_METRICS, .name = "metrics-max-series", .value = "N",
 		.help = "flows that are told apart (10000)", .expected = "a number from 1 to 100000",
 		FIELD(metrics_max_series),
+	},
+	[OPTION_INJECT] = {
+		.type = &type_choice, .group = GROUP_INJECT, .name = "inject", .value = "HOW", .once = true,
+		.help = "drop retransmissions of the flows that match, never first copies, bare ACKs or SYN-ACKs; needs an address, port or pid",
+		.names = &choose_inject, FIELD(inject),
+	},
+	[OPTION_INJECT_PERCENT] = {
+		.type = &type_percent, .group = GROUP_INJECT, .name = "inject-percent", .value = "P", .once = true,
+		.help = "of them (100); evenly, not at random", .expected = "a percentage from 0.01 to 100", FIELD(inject_percent),
+	},
+	[OPTION_INJECT_COUNT] = {
+		.type = &type_limit, .group = GROUP_INJECT, .name = "inject-count", .value = "N", .once = true,
+		.help = "no more than N in all", .expected = "a number from 1", FIELD(inject_count),
 	},
 	[OPTION_WRITE] = {
 		.type = &type_string, .group = GROUP_RECORD, .letter = 'w', .name = "write", .value = "FILE", .words = WORDS_FILE,

@@ -169,6 +169,8 @@ static const struct {
 	{.a = OPTION_READ, .b = OPTION_FORCE, .why = "a replay attaches nothing"},
 	{.a = OPTION_READ, .b = OPTION_BTF, .why = "a replay attaches nothing"},
 	{.a = OPTION_READ, .b = OPTION_LISTEN, .why = "a replay is over before anybody could ask"},
+	{.a = OPTION_READ, .b = OPTION_INJECT, .why = "a replay touches no packets"},
+	{.a = OPTION_INJECT, .b = OPTION_CHECK, .why = "--check only reports"},
 	{.a = OPTION_LISTEN, .b = OPTION_CHECK, .why = "--check only reports, it counts nothing"},
 	{.a = OPTION_WRITE, .b = OPTION_CHECK, .why = "--check only reports, it records nothing"},
 };
@@ -178,6 +180,27 @@ static const enum option_id needs_records[] = {
 	OPTION_READ,  OPTION_WRITE, OPTION_COUNT, OPTION_PID,   OPTION_COMM,  OPTION_CGROUP,
 	OPTION_NETNS, OPTION_INTERFACE, OPTION_TYPE, OPTION_CAUSE, OPTION_REASON, OPTION_CLASS,
 };
+
+/* What cannot go with --inject: user space decides it, when the packet has gone. */
+static const enum option_id needs_user_space[] = { OPTION_COMM, OPTION_TYPE, OPTION_CAUSE, OPTION_REASON };
+
+static int validate_inject(const struct parser *p)
+{
+	const struct options *o = p->o;
+
+	if (!o->inject)
+		return p->seen[OPTION_INJECT_PERCENT] || p->seen[OPTION_INJECT_COUNT] ?
+			       log_error(-EINVAL, "--inject-percent, --inject-count: need --inject") :
+			       0;
+	for (size_t i = 0; i < ARRAY_SIZE(needs_user_space); i++)
+		if (p->seen[needs_user_space[i]])
+			return log_error(-EINVAL, "--inject and --%s exclude each other: %s", option_table[needs_user_space[i]].name,
+					 "that is decided when the packet has gone");
+	if (!o->addr_count && !o->port_count && !o->pid_count)
+		return log_error(-EINVAL, "--inject: needs an address, port or process to narrow it: %s",
+				 "--addr, --saddr, --daddr, --port, --sport, --dport or --pid");
+	return 0;
+}
 
 static bool is_same_file(const char *a, const char *b)
 {
@@ -223,6 +246,8 @@ static int options_validate(const struct parser *p)
 			return log_error(-EINVAL, "--output count and --%s exclude each other: %s",
 					 option_table[needs_records[i]].name,
 					 "it shows the kernel's counters, which only addresses and ports narrow");
+	if (validate_inject(p))
+		return -EINVAL;
 	if (o->write_path && !strcmp(o->write_path, "-") && o->format != OUTPUT_NONE)
 		return log_error(-EINVAL, "--write -: stdout takes the records, so there can be no events: add --output none");
 	if (!o->listen.port && (o->metrics_ports || o->metrics_max_series))

@@ -15,6 +15,7 @@
 
 enum output_format { OUTPUT_TEXT, OUTPUT_JSON, OUTPUT_NONE, OUTPUT_COUNT_ONLY };
 enum color_mode { COLOR_AUTO, COLOR_ALWAYS, COLOR_NEVER };
+enum inject_how { INJECT_OFF, INJECT_SHOT, INJECT_STOLEN };
 
 #define OPTIONS_MAX_LIST 64
 #define OPTIONS_MIN_INTERVAL_NS 100000000ULL /* of the stream's ticks */
@@ -67,6 +68,11 @@ struct options {
 	uint64_t metrics_max_series;  /* 0: METRICS_MAX_SERIES */
 	const char *write_path; /* -w, NULL: none; points into argv */
 	const char *read_path;  /* -r */
+
+	/* Loss injection. */
+	unsigned int inject;     /* enum inject_how */
+	uint32_t inject_percent; /* in 1/100, 0: not given */
+	uint64_t inject_count;   /* 0: no limit */
 
 	/* Stop. */
 	uint64_t duration_ns; /* 0: until stopped */

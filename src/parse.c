@@ -55,6 +55,27 @@ int parse_number(const char *text, uint64_t min, uint64_t max, uint64_t *out)
 	return 0;
 }
 
+int parse_percent(const char *text, uint32_t *out)
+{
+	uint64_t whole, hundredths = 0;
+	const char *fraction;
+
+	if (scan_number(&text, &whole) || whole > 100)
+		return -EINVAL;
+	if (*text == '.') {
+		fraction = ++text;
+		if (scan_number(&text, &hundredths) || text - fraction > 2)
+			return -EINVAL;
+		if (text - fraction == 1)
+			hundredths *= 10;
+	}
+	whole = whole * 100 + hundredths;
+	if (*text || !whole || whole > 10000)
+		return -EINVAL;
+	*out = (uint32_t)whole;
+	return 0;
+}
+
 static const struct {
 	const char *suffix;
 	uint64_t ns;

@@ -16,6 +16,9 @@
 /* Decimal digits only: no sign, space or base. */
 int parse_number(const char *text, uint64_t min, uint64_t max, uint64_t *out);
 
+/* "10", "0.5", "33.33", in 1/100: from 0.01 to 100, no more than two decimals. */
+int parse_percent(const char *text, uint32_t *out);
+
 /* "30", "1.5s", "500ms", "2m", "1h"; seconds without a suffix. Above 0 and at most PARSE_MAX_HOURS. */
 #define PARSE_MAX_HOURS 87600
 int parse_duration(const char *text, uint64_t *out_ns);

@@ -53,12 +53,13 @@ void places_free(struct places *p)
 	free(p);
 }
 
-static const char *synthetic_name(uint32_t source)
+static const char *own_name(uint32_t source)
 {
 	static const char *const names[DROP_SOURCE_COUNT] = {
 		[DROP_SOURCE_LISTEN_OVERFLOW] = "TCP_LISTEN_OVERFLOW",
 		[DROP_SOURCE_REQQ_FULL] = "TCP_REQQ_FULL",
 		[DROP_SOURCE_RETRIES_EXCEEDED] = "RETRIES_EXCEEDED",
+		[DROP_SOURCE_INJECT] = "REBPF_INJECT",
 	};
 
 	return source < ARRAY_SIZE(names) ? names[source] : NULL;
@@ -67,14 +68,14 @@ static const char *synthetic_name(uint32_t source)
 static void judge(const struct places *p, struct entry *e)
 {
 	struct ev_drop_place *text = &e->place.text;
-	const char *synthetic = synthetic_name(e->source);
+	const char *own = own_name(e->source);
 
 	memset(text, 0, sizeof(*text));
 	text->known = true;
-	if (synthetic)
-		memcpy(text->reason, synthetic, strlen(synthetic) + 1);
-	else
+	if (!own || e->source == DROP_SOURCE_INJECT)
 		names_fill(p->names, e->location, e->reason, text);
+	if (own)
+		memcpy(text->reason, own, strlen(own) + 1);
 	e->place.meaning = meaning_of(text->reason, text->symbol, text->module);
 	text->class = e->place.meaning->class;
 	e->place.fate = e->place.meaning->fate;

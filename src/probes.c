@@ -13,6 +13,7 @@
 
 #include "rebpf.skel.h"
 
+#include "inject.h"
 #include "log.h"
 
 #define MAX_LINKS 48
@@ -63,6 +64,7 @@ static void configure(struct config *cfg, const struct plan *plan, const struct 
 	cfg->port_rules = o->port_count;
 	memcpy(cfg->addr, o->addr, sizeof(cfg->addr));
 	memcpy(cfg->port, o->port, sizeof(cfg->port));
+	inject_configure(&cfg->inject, o);
 }
 
 /* Roles that serve one kind of event only. */
@@ -96,6 +98,8 @@ static int open_planned(struct rebpf **out, const struct plan *plan, const struc
 	}
 	if (!skel->rodata->cfg.connects)
 		bpf_map__set_max_entries(skel->maps.connecting, 1);
+	if (!skel->rodata->cfg.inject.verdict)
+		bpf_map__set_max_entries(skel->maps.inject_totals, 1);
 	*out = skel;
 	return 0;
 }

@@ -861,13 +861,45 @@ static void test_injected(void **state)
 	feed(t);
 	feed(make_drop(SK, SKB, REASON_TC_EGRESS, 1, 0));
 	feed(make_exit(SK, SKB, 1));
-	assert_one("rto #1 1000+1448 x1 tc=eth0:SHOT(rebpf) ret=1 dropped drop=TC_EGRESS@:eth0");
+	assert_one("rto #1 1000+1448 x1 tc=eth0:SHOT(rebpf) ret=1 dropped drop=REBPF_INJECT@:eth0");
 	feed(make_entry(SK2, SKB + 0x1000));
 	t = make_tc(SK2, SKB + 0x1000, COPY);
 	t.rec_rtx_tc.verdict = TC_VERDICT_STOLEN;
 	feed(t);
+	feed(make_drop(SK2, SKB + 0x1000, 0, 1, 0)); /* the redirection to nowhere */
 	feed(make_exit(SK2, SKB + 0x1000, 0));
 	assert_one("rto #1 1000+1448 x1 tc=eth0:STOLEN(rebpf) ret=0 stolen drop=-");
+}
+
+/* Without its drop, or even without its exit's return code, the verdict tells. */
+static void test_injected_alone(void **state)
+{
+	union record t, x;
+
+	(void)state;
+	start(HOST_MODE_1);
+	feed(make_entry(SK, SKB));
+	t = make_tc(SK, SKB, COPY);
+	t.rec_rtx_tc.verdict = TC_VERDICT_SHOT;
+	feed(t);
+	x = make_exit(SK, SKB, 0);
+	x.rec_rtx_exit.has_ret = 0;
+	feed(x);
+	tick();
+	assert_int_equal(last()->outcome, RTX_OUTCOME_DROPPED);
+	assert_false(last()->drop.known);
+	assert_int_equal(last()->tc[0].by, TC_BY_REBPF);
+}
+
+static void test_injected_are_counted(void **state)
+{
+	union record t = make_tick(0);
+
+	(void)state;
+	start(HOST_MODE_1);
+	t.rec_tick.injected = 41;
+	feed(t);
+	assert_int_equal(stats().injected, 41);
 }
 
 /* ---- TC saw nothing ---- */
@@ -2544,6 +2576,8 @@ int main(void)
 		TEST(test_shot_before_us_on_lower_device),
 		TEST(test_shot_before_us_without_reasons),
 		TEST(test_injected),
+		TEST(test_injected_alone),
+		TEST(test_injected_are_counted),
 		TEST(test_tc_saw_nothing),
 		TEST(test_unwatched_device),
 		TEST(test_mode_2),

@@ -45,7 +45,7 @@ static void make(void)
 
 static const char *render(void)
 {
-	static struct ev_stats stats = { .lost = { 3, 4 }, .missed = 5, .unseen = 6, .records = 7 };
+	static struct ev_stats stats = { .lost = { 3, 4 }, .missed = 5, .unseen = 6, .records = 7, .injected = 8 };
 	struct metrics_page page = {
 		.metrics = m, .stats = &stats, .start_ns = 1700000000123456789ULL, .version = "0.1", .kernel = "6.1\"x",
 	};
@@ -338,6 +338,7 @@ static void test_self(void **state)
 	assert_true(has("rebpf_records_lost_total{ring=\"drops\"} 4"));
 	assert_true(has("rebpf_missed_total 5"));
 	assert_true(has("rebpf_unseen_segments_total 6"));
+	assert_true(has("rebpf_injected_total 8"));
 	assert_true(has("rebpf_records_total 7"));
 	assert_true(has("rebpf_build_info{version=\"0.1\",kernel=\"6.1\\\"x\"} 1"));
 	assert_true(has("rebpf_start_time_seconds 1700000000.123456"));

@@ -106,6 +106,20 @@ static void test_synthetic(void **state)
 		places_get(places, places_id(places, 0, 0, DROP_SOURCE_RETRIES_EXCEEDED))->text.reason, "RETRIES_EXCEEDED");
 }
 
+/* What rebpf drops itself, the kernel frees somewhere: the place is told, the reason is ours. */
+static void test_injected(void **state)
+{
+	uint32_t id = places_id(places, 5, 7, DROP_SOURCE_INJECT);
+
+	(void)state;
+	learn_symbol(5, "skb_do_redirect");
+	assert_int_equal(places_id(places, 5, 7, DROP_SOURCE_INJECT), id);
+	assert_string_equal(places_get(places, id)->text.reason, "REBPF_INJECT");
+	assert_string_equal(places_get(places, id)->text.symbol, "skb_do_redirect");
+	assert_int_equal(places_get(places, id)->text.class, DROP_CLASS_POLICY);
+	assert_int_equal(places_get(places, id)->fate, DROP_FATE_LOST);
+}
+
 /* Beyond the bound nothing is known, and what was known still is. */
 static void test_bound(void **state)
 {
@@ -129,6 +143,7 @@ int main(void)
 		TEST(test_ids),
 		TEST(test_renamed),
 		TEST(test_synthetic),
+		TEST(test_injected),
 		TEST(test_bound),
 	};
 

@@ -579,7 +579,7 @@ static void test_stats(void **state)
 			    "\"segs\":14,\"segs_failed\":0,\"spurious\":2,\"drops\":30,"
 			    "\"drops_by_class\":{\"bad\":9,\"policy\":0,\"expected\":21},\"connects\":5,"
 			    "\"connects_by_result\":{\"established\":4,\"refused\":0,\"timeout\":0,\"unreachable\":0,"
-			    "\"aborted\":0,\"failed\":1},\"printed\":11,\"records\":48,"
+			    "\"aborted\":0,\"failed\":1},\"injected\":0,\"printed\":11,\"records\":48,"
 			    "\"produced\":52,\"consumed\":50,\"wakeups\":3,"
 			    "\"lost\":{\"control\":0,\"drops\":18446744073709551615},\"missed\":0,\"unseen\":0,\"malformed\":0,"
 			    "\"incomplete\":0,\"output_lost\":0,\"summary\":null}\n");
