@@ -8,7 +8,23 @@ PYTHON ?= /usr/bin/python3
 PREFIX ?= /usr/local
 B := build
 
-ARCH := $(shell uname -m | sed 's/x86_64/x86/; s/aarch64/arm64/')
+HOST_ARCH := $(shell uname -m | sed 's/x86_64/x86/; s/aarch64/arm64/')
+ARCH ?= $(HOST_ARCH)
+ifneq ($(ARCH),$(HOST_ARCH))
+# For another architecture: a build directory of its own, and in it Debian's libraries of that architecture.
+B := build/$(ARCH)
+DEBIAN_arm64 := arm64
+DEBIAN_x86 := amd64
+TRIPLET_arm64 := aarch64-linux-gnu
+TRIPLET_x86 := x86_64-linux-gnu
+ifndef TRIPLET_$(ARCH)
+$(error ARCH=$(ARCH): not one of x86, arm64)
+endif
+CROSS_COMPILE ?= $(TRIPLET_$(ARCH))-
+SYSROOT := $(B)/sysroot
+CC := $(CROSS_COMPILE)gcc --sysroot=$(SYSROOT)
+CROSS_LIBS := libc6-dev linux-libc-dev libbpf-dev libelf-dev zlib1g-dev libevent-dev
+endif
 CFLAGS ?= -O2 -g
 WARN := -Wall -Wextra -Wmissing-prototypes -Wstrict-prototypes -Wshadow -Wundef
 ifeq ($(DEVELOPER),1)
@@ -55,6 +71,10 @@ deps:
 
 $(DEPS_STAMP): scripts/deps.sh
 	$(Q)scripts/deps.sh build
+ifdef SYSROOT
+	$(Q)scripts/deps.sh cross-$(ARCH)
+	$(Q)scripts/debian-sysroot.sh $(SYSROOT) $(DEBIAN_$(ARCH)) $(CROSS_LIBS)
+endif
 	$(Q)mkdir -p $(B) && touch $@
 
 # ---- the BPF object and its skeleton ----
