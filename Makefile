@@ -57,7 +57,7 @@ endif
 
 .DELETE_ON_ERROR:
 .SECONDARY:
-.PHONY: all build build-rebpf generate run demo deps test unit golden fuzz e2e lab vm compare clean help
+.PHONY: all build build-rebpf generate run demo deps test unit golden fuzz e2e lab vm guest matrix compare clean help
 
 all: $(B)/rebpf
 
@@ -174,6 +174,14 @@ lab: all $(WIRE)
 vm: all $(WIRE)
 	$(Q)tests/run.sh vm
 
+# What a guest of this architecture runs.
+guest: all $(WIRE) $(FLOOD)
+
+matrix: guest
+	$(Q)scripts/deps.sh matrix
+	$(Q)$(MAKE) ARCH=arm64 guest
+	$(Q)tests/vm/matrix.sh $(KERNELS)
+
 test: $(UNIT) $(FUZZ) all $(WIRE) $(FLOOD)
 	$(Q)scripts/deps.sh test
 	$(Q)tests/run.sh all $(UNIT)
@@ -188,6 +196,9 @@ help:
 	@echo 'make test        unit, golden, e2e and vm tests; ends with "N passed, N failed, N skipped"'
 	@echo 'make unit|golden|e2e|vm   one tier'
 	@echo 'make lab         loss at known places and the matrix of causes, longer; REBPF_LAB_FACTOR=5, REBPF_LAB_SEED=1'
+	@echo 'make matrix      e2e on one kernel after the other, also arm64 and PREEMPT_RT, and the table in README.md; hours.'
+	@echo '                 KERNELS="trixie sid-arm64" (tests/vm/kernels.sh), REBPF_MATRIX_TESTS="truth ..."'
+	@echo '                 ARCH=arm64 before any target: cross-compiles into build/arm64'
 	@echo 'make compare     what each output costs under a flood of drops, a minute, root; ARGS="--quick"'
 	@echo 'make fuzz        libFuzzer on the replay; SECONDS=60'
 	@echo 'make deps        install what is missing (Debian), or name the packages'

@@ -142,6 +142,21 @@ static int keep_link(struct probes *p, struct bpf_link *link, const struct bpf_p
 	return 0;
 }
 
+/*
+ * GCC splits __tcp_retransmit_skb in some builds, and then the callers that it knows may go to the rest of it directly: in
+ * Debian's 6.1 for arm64 loss probes do, and never pass the function itself. All that transmit pass the rest, which has the
+ * same arguments and result. NULL: another program, or no such split. (Trampolines cannot attach to the rest.)
+ */
+static struct bpf_link *attach_to_rest(const struct bpf_program *prog)
+{
+	static const char rest[] = "__tcp_retransmit_skb.part.0";
+	const char *section = bpf_program__section_name(prog), *function = strchr(section, '/');
+
+	if (bpf_program__type(prog) != BPF_PROG_TYPE_KPROBE || !function || strcmp(function, "/__tcp_retransmit_skb"))
+		return NULL;
+	return bpf_program__attach_kprobe(prog, !strncmp(section, "kretprobe", 9), rest);
+}
+
 static int attach_program(struct probes *p, struct bpf_program *prog, const struct features *f)
 {
 	enum bpf_prog_type type = bpf_program__type(prog);
@@ -149,8 +164,11 @@ static int attach_program(struct probes *p, struct bpf_program *prog, const stru
 
 	if (type == BPF_PROG_TYPE_SCHED_CLS || bpf_program__expected_attach_type(prog) == BPF_TRACE_ITER)
 		return 0; /* egress.c; probes_scan_owners, probes_poll_spurious */
-	if (type != BPF_PROG_TYPE_SOCK_OPS && type != BPF_PROG_TYPE_CGROUP_SKB)
-		return keep_link(p, bpf_program__attach(prog), prog);
+	if (type != BPF_PROG_TYPE_SOCK_OPS && type != BPF_PROG_TYPE_CGROUP_SKB) {
+		struct bpf_link *link = attach_to_rest(prog);
+
+		return keep_link(p, link ? link : bpf_program__attach(prog), prog);
+	}
 	cgroup = open(f->cgroup2_path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (cgroup < 0)
 		return log_error(-errno, "cannot open %s: %s", f->cgroup2_path, strerror(errno));
