@@ -30,6 +30,7 @@ tmp=$(mktemp -d)
 trap 'rm -rf "$tmp"' EXIT
 debian_open "$tmp/apt" "$suite" "$arch"
 closure=$(debian_closure "$@") || { debian_error "cannot resolve: $*"; exit 1; }
+# shellcheck disable=SC2086  # a list of package names
 new=$(missing $closure)
 echo "unpacking $(wc -w <<< "$new") packages of $arch into $dir" >&2
 mkdir -p "$dir"/usr/{bin,sbin,lib,lib64}
@@ -38,4 +39,4 @@ for name in bin sbin lib lib64; do [ -e "$dir/$name" ] || ln -s "usr/$name" "$di
 debian_unpack "$dir" $new
 # Their absolute links mean this directory, not the host's.
 find "$dir" -type l -lname '/*' | while read -r name; do ln -sfnr "$dir$(readlink "$name")" "$name"; done
-printf '%s\n' $new >> "$have"
+echo "$new" >> "$have"
