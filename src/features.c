@@ -8,6 +8,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <linux/capability.h>
+#include <linux/perf_event.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -117,6 +118,22 @@ static bool trampoline_works(const struct btf *btf, const char *function)
 static bool kprobes_exist(void)
 {
 	return !access("/sys/bus/event_source/devices/kprobe/type", R_OK);
+}
+
+/* Can a kprobe be placed on this function, or part of one? */
+static bool kprobe_works(const char *function)
+{
+	struct perf_event_attr attr = { .size = sizeof(attr), .config1 = (uintptr_t)function };
+	FILE *f = fopen("/sys/bus/event_source/devices/kprobe/type", "re");
+	int fd = -1;
+
+	if (f && fscanf(f, "%u", &attr.type) == 1)
+		fd = (int)syscall(SYS_perf_event_open, &attr, -1, 0, -1, PERF_FLAG_FD_CLOEXEC);
+	if (f)
+		fclose(f);
+	if (fd >= 0)
+		close(fd);
+	return fd >= 0;
 }
 
 /* Mount point of the cgroup2 hierarchy, also beside cgroup1. False: none. */
@@ -258,6 +275,7 @@ int features_probe(struct features *f, const char *btf_path, features_reason_fn 
 	f->has[FEATURE_FN_LISTEN_ARGS] = btf_path ? function_params(btf, "tcp_v4_syn_recv_sock") <= 6 :
 						    trampoline_works(btf, "tcp_v4_syn_recv_sock");
 	f->has[FEATURE_KPROBE] = btf_path || kprobes_exist();
+	f->has[FEATURE_FN_DIRECT_REST] = !btf_path && kprobe_works("__tcp_retransmit_skb.part.0");
 	f->has[FEATURE_CGROUP2] = find_cgroup2(f->cgroup2_path, sizeof(f->cgroup2_path));
 	err = read_reasons(btf, !btf_path, add_reason, ctx);
 	btf__free(btf);

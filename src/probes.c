@@ -62,6 +62,34 @@ static bool is_role_wanted(enum role r, const struct options *o)
 	return (r != ROLE_OPEN && r != ROLE_SYN && r != ROLE_NOROUTE) || options_wants(o, EV_CONNECT);
 }
 
+/*
+ * GCC splits __tcp_retransmit_skb in some builds, and then callers in the same file may go to the rest of it directly: loss
+ * probes do in Debian's 6.1 and 6.12 for arm64, and never pass the function itself. All that transmit pass the rest, which
+ * has the same arguments and result, but only kprobes can attach to it.
+ */
+static const struct {
+	const char *whole, *rest;
+} direct_programs[] = {
+	{ "tcp_retrans_din", "tcp_retrans_dki" },
+	{ "tcp_retrans_dout", "tcp_retrans_dko" },
+};
+
+static bool is_direct(const char *program)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(direct_programs); i++)
+		if (!strcmp(program, direct_programs[i].rest))
+			return true;
+	return false;
+}
+
+static const char *program_for(const char *planned, const struct features *f)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(direct_programs) && f->has[FEATURE_FN_DIRECT_REST]; i++)
+		if (!strcmp(planned, direct_programs[i].whole))
+			return direct_programs[i].rest;
+	return planned;
+}
+
 /* Opens the object with exactly the plan's programs turned on. */
 static int open_planned(struct rebpf **out, const struct plan *plan, const struct features *f, const struct options *o,
 			const struct probes_config *config)
@@ -76,11 +104,12 @@ static int open_planned(struct rebpf **out, const struct plan *plan, const struc
 		const struct candidate *c = plan->role[r].chosen;
 
 		for (int i = 0; c && is_role_wanted((enum role)r, o) && i < CANDIDATE_MAX_PROGRAMS && c->programs[i]; i++) {
-			struct bpf_program *prog = bpf_object__find_program_by_name(skel->obj, c->programs[i]);
+			const char *name = program_for(c->programs[i], f);
+			struct bpf_program *prog = bpf_object__find_program_by_name(skel->obj, name);
 
 			if (!prog) {
 				rebpf__destroy(skel);
-				return log_error(-ENOENT, "no BPF program '%s'", c->programs[i]);
+				return log_error(-ENOENT, "no BPF program '%s'", name);
 			}
 			bpf_program__set_autoload(prog, true);
 		}
@@ -142,21 +171,6 @@ static int keep_link(struct probes *p, struct bpf_link *link, const struct bpf_p
 	return 0;
 }
 
-/*
- * GCC splits __tcp_retransmit_skb in some builds, and then the callers that it knows may go to the rest of it directly: in
- * Debian's 6.1 for arm64 loss probes do, and never pass the function itself. All that transmit pass the rest, which has the
- * same arguments and result. NULL: another program, or no such split. (Trampolines cannot attach to the rest.)
- */
-static struct bpf_link *attach_to_rest(const struct bpf_program *prog)
-{
-	static const char rest[] = "__tcp_retransmit_skb.part.0";
-	const char *section = bpf_program__section_name(prog), *function = strchr(section, '/');
-
-	if (bpf_program__type(prog) != BPF_PROG_TYPE_KPROBE || !function || strcmp(function, "/__tcp_retransmit_skb"))
-		return NULL;
-	return bpf_program__attach_kprobe(prog, !strncmp(section, "kretprobe", 9), rest);
-}
-
 static int attach_program(struct probes *p, struct bpf_program *prog, const struct features *f)
 {
 	enum bpf_prog_type type = bpf_program__type(prog);
@@ -164,11 +178,11 @@ static int attach_program(struct probes *p, struct bpf_program *prog, const stru
 
 	if (type == BPF_PROG_TYPE_SCHED_CLS || bpf_program__expected_attach_type(prog) == BPF_TRACE_ITER)
 		return 0; /* egress.c; probes_scan_owners, probes_poll_spurious */
-	if (type != BPF_PROG_TYPE_SOCK_OPS && type != BPF_PROG_TYPE_CGROUP_SKB) {
-		struct bpf_link *link = attach_to_rest(prog);
-
-		return keep_link(p, link ? link : bpf_program__attach(prog), prog);
-	}
+	if (type == BPF_PROG_TYPE_KPROBE && f->has[FEATURE_FN_DIRECT_REST] && is_direct(bpf_program__name(prog)))
+		return keep_link(p, bpf_program__attach_kprobe(prog, !strcmp(bpf_program__name(prog), "tcp_retrans_dko"),
+							       "__tcp_retransmit_skb.part.0"), prog);
+	if (type != BPF_PROG_TYPE_SOCK_OPS && type != BPF_PROG_TYPE_CGROUP_SKB)
+		return keep_link(p, bpf_program__attach(prog), prog);
 	cgroup = open(f->cgroup2_path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (cgroup < 0)
 		return log_error(-errno, "cannot open %s: %s", f->cgroup2_path, strerror(errno));
