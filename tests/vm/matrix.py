@@ -73,7 +73,7 @@ def label(row):
     """A kernel as the table's reader knows it."""
     words = ["%d.%d" % version(row)]
     if row["kernel"] == "running":
-        words.append("without trampolines and kprobes")
+        words.append("a hosted machine's own")
     if row["rt"] == "yes":
         words.append("PREEMPT_RT")
     if row["machine"] == "aarch64":
