@@ -10,7 +10,23 @@ PREFIX ?= /usr/local
 DESTDIR ?=
 B := build
 
-ARCH := $(shell uname -m | sed 's/x86_64/x86/; s/aarch64/arm64/')
+HOST_ARCH := $(shell uname -m | sed 's/x86_64/x86/; s/aarch64/arm64/')
+ARCH ?= $(HOST_ARCH)
+ifneq ($(ARCH),$(HOST_ARCH))
+# For another architecture: a build directory of its own, and in it Debian's libraries of that architecture.
+B := build/$(ARCH)
+DEBIAN_arm64 := arm64
+DEBIAN_x86 := amd64
+TRIPLET_arm64 := aarch64-linux-gnu
+TRIPLET_x86 := x86_64-linux-gnu
+ifndef TRIPLET_$(ARCH)
+$(error ARCH=$(ARCH): not one of x86, arm64)
+endif
+CROSS_COMPILE ?= $(TRIPLET_$(ARCH))-
+SYSROOT := $(B)/sysroot
+CC := $(CROSS_COMPILE)gcc --sysroot=$(SYSROOT)
+CROSS_LIBS := libc6-dev linux-libc-dev libbpf-dev libelf-dev zlib1g-dev libevent-dev
+endif
 CFLAGS ?= -O2 -g
 WARN := -Wall -Wextra -Wmissing-prototypes -Wstrict-prototypes -Wshadow -Wundef
 ifeq ($(DEVELOPER),1)
@@ -45,7 +61,7 @@ endif
 
 .DELETE_ON_ERROR:
 .SECONDARY:
-.PHONY: all build build-rebpf generate run demo deps test unit golden fuzz e2e lab faults soak vm compare clean help
+.PHONY: all build build-rebpf generate run demo deps test unit golden fuzz e2e lab faults soak vm guest matrix compare clean help
 
 all: $(B)/rebpf
 
@@ -59,6 +75,10 @@ deps:
 
 $(DEPS_STAMP): scripts/deps.sh
 	$(Q)scripts/deps.sh build
+ifdef SYSROOT
+	$(Q)scripts/deps.sh cross-$(ARCH)
+	$(Q)scripts/debian-sysroot.sh $(SYSROOT) $(DEBIAN_$(ARCH)) $(CROSS_LIBS)
+endif
 	$(Q)mkdir -p $(B) && touch $@
 
 # ---- the BPF object and its skeleton ----
@@ -243,6 +263,14 @@ soak: all
 vm: all $(WIRE)
 	$(Q)tests/run.sh vm
 
+# What a guest of this architecture runs.
+guest: all $(WIRE) $(FLOOD)
+
+matrix: guest
+	$(Q)scripts/deps.sh matrix
+	$(Q)$(MAKE) ARCH=arm64 guest
+	$(Q)tests/vm/matrix.sh $(KERNELS)
+
 test: $(UNIT) $(FUZZ) all $(WIRE) $(FLOOD)
 	$(Q)scripts/deps.sh test
 	$(Q)tests/run.sh all $(UNIT)
@@ -260,6 +288,9 @@ help:
 	@echo 'make lab         loss at known places and the matrix of causes, longer; REBPF_LAB_FACTOR=5, REBPF_LAB_SEED=1'
 	@echo 'make faults      what goes wrong around it, longer than in make test: 100 kills, 1,000 interfaces, a pager stopped for a minute'
 	@echo 'make soak        loss and churn; memory flat, counters equal at the end; SECONDS=600'
+	@echo 'make matrix      e2e on one kernel after the other, also arm64 and PREEMPT_RT, and the table in README.md; hours.'
+	@echo '                 KERNELS="trixie sid-arm64" (tests/vm/kernels.sh), REBPF_MATRIX_TESTS="truth ..."'
+	@echo '                 ARCH=arm64 before any target: cross-compiles into build/arm64'
 	@echo 'make compare     what each output costs under a flood of drops, a minute, root; ARGS="--quick"'
 	@echo 'make fuzz        libFuzzer on all that reads bytes from outside; SECONDS=60 in all'
 	@echo 'make deps        install what is missing (Debian), or name the packages'

@@ -164,7 +164,7 @@ int rebpf_connsyn_ops(struct bpf_sock_ops *ctx)
 /* ---- connect() returns: what failed before there was a SYN ---- */
 
 /* struct sockaddr_in and sockaddr_in6 in one (not the kernel's types: reads of those are relocated). */
-struct target {
+struct connect_target {
 	__u16 family;
 	__u16 port;
 	__u32 addr4; /* IPv6: flow label */
@@ -176,7 +176,7 @@ struct target {
 /* Where it was to go: the caller's address, for the socket has forgotten it, or never knew. */
 static __always_inline bool connect_read_target(struct rec_flow *f, const void *address)
 {
-	struct target t = {};
+	struct connect_target t = {};
 	__u32 *raddr = (void *)f->raddr;
 
 	if (bpf_probe_read_kernel(&t, SOCKADDR_IN_READ, address))

@@ -93,34 +93,32 @@ static __always_inline void overflow_emit(enum drop_source source, struct sk_buf
 /*
  * Exact whatever other CPUs accept and receive meanwhile: a call that comes back without having passed its tests was
  * refused by them. What comes right after the tests is, in tcp_conn_request(), security_inet_conn_request(); in
- * tcp_v4/v6_syn_recv_sock(), tcp_create_openreq_child(). A fast open passes both. All in softirq, which does not nest.
+ * tcp_v4/v6_syn_recv_sock(), tcp_create_openreq_child(). A fast open passes both. Noted by buffer, not by CPU: softirqs nest
+ * under PREEMPT_RT, where none excludes another any more (CONFIG_PREEMPT_RT_NEEDS_BH_LOCK, Linux 6.18).
  */
-enum passed_what { PASSED_SYN, PASSED_ACK, PASSED_COUNT };
+enum passed_what { PASSED_SYN, PASSED_ACK };
 
 struct {
-	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
-	__uint(max_entries, PASSED_COUNT);
-	__type(key, __u32);
-	__type(value, __u64); /* address of the buffer that passed last; 0: its call is over */
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 2048);
+	__type(key, __u64); /* address of the buffer that passed, plus what; removed as its call ends */
+	__type(value, __u8);
 } passed SEC(".maps");
 
-static __always_inline int passed_note(__u32 what, __u64 skb)
+static __always_inline int passed_note(enum passed_what what, __u64 skb)
 {
-	__u64 *last = bpf_map_lookup_elem(&passed, &what);
+	__u64 key = skb + what;
+	__u8 yes = 1;
 
-	if (last)
-		*last = skb;
+	bpf_map_update_elem(&passed, &key, &yes, BPF_ANY);
 	return 0;
 }
 
-static __always_inline bool passed_end(__u32 what, __u64 skb)
+static __always_inline bool passed_end(enum passed_what what, __u64 skb)
 {
-	__u64 *last = bpf_map_lookup_elem(&passed, &what);
+	__u64 key = skb + what;
 
-	if (!last || *last != skb)
-		return false;
-	*last = 0;
-	return true;
+	return !bpf_map_delete_elem(&passed, &key);
 }
 
 static __always_inline int syn_leave(struct sock *sk, struct sk_buff *skb)

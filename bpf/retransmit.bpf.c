@@ -465,12 +465,10 @@ static __always_inline void synack_exit(struct request_sock *req, enum rtx_hook 
 		attempt_lost(&end, 1, true);
 }
 
-SEC("?fentry/tcp_rtx_synack")
-int tcp_synack_in(__u64 *ctx)
+static __always_inline int synack_enter(const struct sock *listener, struct request_sock *req)
 {
-	struct request_sock *req = (void *)ctx[1];
 	struct inflight s = { .hook = RTX_HOOK_SYNACK };
-	enum entry_result entry = synack_emit((void *)ctx[0], req, RTX_HOOK_SYNACK, 0);
+	enum entry_result entry = synack_emit(listener, req, RTX_HOOK_SYNACK, 0);
 
 	if (entry == ENTRY_UNWANTED)
 		return 0;
@@ -481,10 +479,8 @@ int tcp_synack_in(__u64 *ctx)
 	return 0;
 }
 
-SEC("?fexit/tcp_rtx_synack")
-int tcp_synack_out(__u64 *ctx)
+static __always_inline int synack_leave(struct request_sock *req, int ret)
 {
-	struct request_sock *req = (void *)ctx[1];
 	__u64 key = (__u64)req;
 	struct inflight *open = bpf_map_lookup_elem(&slots, &key);
 	bool lost_entry;
@@ -493,8 +489,37 @@ int tcp_synack_out(__u64 *ctx)
 		return 0;
 	lost_entry = open->lost;
 	slot_close(key);
-	synack_exit(req, RTX_HOOK_SYNACK, (int)ctx[2], lost_entry);
+	synack_exit(req, RTX_HOOK_SYNACK, ret, lost_entry);
 	return 0;
+}
+
+SEC("?fentry/tcp_rtx_synack")
+int tcp_synack_in(__u64 *ctx)
+{
+	return synack_enter((void *)ctx[0], (void *)ctx[1]);
+}
+
+SEC("?fexit/tcp_rtx_synack")
+int tcp_synack_out(__u64 *ctx)
+{
+	return synack_leave((void *)ctx[1], (int)ctx[2]);
+}
+
+SEC("?kprobe/tcp_rtx_synack")
+int tcp_synack_kin(struct pt_regs *ctx)
+{
+	__u64 listener = PT_REGS_PARM1(ctx), req = PT_REGS_PARM2(ctx);
+
+	call_enter(ctx, listener, req);
+	return synack_enter((void *)listener, (void *)req);
+}
+
+SEC("?kretprobe/tcp_rtx_synack")
+int tcp_synack_kout(struct pt_regs *ctx)
+{
+	struct call c;
+
+	return call_leave(ctx, &c) ? synack_leave((void *)c.arg, (int)PT_REGS_RC(ctx)) : 0;
 }
 
 /* Fires for successes only, on every version. */

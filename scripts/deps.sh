@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: MIT
 # Installs what is missing for the build or for the tests on Debian; names the packages elsewhere.
-#   deps.sh build|test
+#   deps.sh build|test|cross-arm64|cross-x86|matrix
 set -eu
 
 build_packages=(clang llvm gcc make pkg-config bpftool libbpf-dev libelf-dev zlib1g-dev libevent-dev)
@@ -17,7 +17,10 @@ deb) packages=("${deb_packages[@]}") ;;
 packages) packages=("${packages_packages[@]}") ;;
 build) packages=("${build_packages[@]}") ;;
 test) packages=("${test_packages[@]}") ;;
-*) echo "usage: deps.sh build|test" >&2; exit 2 ;;
+cross-arm64) packages=(gcc-aarch64-linux-gnu libc6-dev-arm64-cross) ;;
+cross-x86) packages=(gcc-x86-64-linux-gnu libc6-dev-amd64-cross) ;;
+matrix) packages=("${test_packages[@]}" qemu-system-arm) ;;
+*) echo "usage: deps.sh build|test|cross-arm64|cross-x86|matrix" >&2; exit 2 ;;
 esac
 
 if ! command -v dpkg-query >/dev/null; then

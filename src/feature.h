@@ -18,6 +18,7 @@
 	X(KPROBE, "the kernel has no kprobes, or kernel.perf_event_paranoid takes CAP_SYS_ADMIN for them") \
 	X(FN_RETRANSMIT, "tcp_retransmit_skb is not a traceable function of this kernel")              \
 	X(FN_DIRECT, "__tcp_retransmit_skb is not a traceable function of this kernel")                \
+	X(FN_DIRECT_REST, "__tcp_retransmit_skb is in one piece")                                      \
 	X(FN_RTX_SYNACK, "tcp_rtx_synack is not a traceable function of this kernel")                  \
 	X(FN_LISTEN, "tcp_conn_request or what it calls is not traceable on this kernel")    \
 	X(FN_LISTEN_ARGS, "tcp_v4_syn_recv_sock has more arguments than its trampolines take (Linux 6.6)") \

@@ -122,26 +122,33 @@ static bool trampoline_works(const struct btf *btf, const char *function)
 	return true;
 }
 
-/*
- * Makes one, which is never turned on. Debian's kernels refuse perf events with kernel.perf_event_paranoid=3, its default
- * there, to whom has CAP_PERFMON but not CAP_SYS_ADMIN.
- */
-static bool kprobes_work(void)
+/* Makes a kprobe on this function, or part of one, which is never turned on. 0 or a negative errno; -ENODEV: no kprobes at all. */
+static int kprobe_try(const char *function)
 {
-	struct perf_event_attr attr = { .size = sizeof(attr) };
+	struct perf_event_attr attr = { .size = sizeof(attr), .kprobe_func = (__u64)(uintptr_t)function };
 	char *text;
 	int fd;
 
 	if (read_file("/sys/bus/event_source/devices/kprobe/type", &text, NULL))
-		return false;
+		return -ENODEV;
 	attr.type = (__u32)strtoul(text, NULL, 10);
-	attr.kprobe_func = (__u64)(uintptr_t)"tcp_retransmit_skb";
 	free(text);
 	fd = (int)syscall(SYS_perf_event_open, &attr, -1, 0, -1, PERF_FLAG_FD_CLOEXEC);
 	if (fd < 0)
-		return errno != EACCES && errno != EPERM;
+		return -errno;
 	close(fd);
-	return true;
+	return 0;
+}
+
+/*
+ * Debian's kernels refuse perf events with kernel.perf_event_paranoid=3, its default there, to whom has CAP_PERFMON but not
+ * CAP_SYS_ADMIN.
+ */
+static bool kprobes_work(void)
+{
+	int err = kprobe_try("tcp_retransmit_skb");
+
+	return err != -ENODEV && err != -EACCES && err != -EPERM;
 }
 
 /* Mount point of the cgroup2 hierarchy, also beside cgroup1. False: none. */
@@ -284,6 +291,7 @@ int features_probe(struct features *f, const char *btf_path, features_reason_fn 
 	f->has[FEATURE_FN_LISTEN_ARGS] = btf_path ? function_params(btf, "tcp_v4_syn_recv_sock") <= 6 :
 						    trampoline_works(btf, "tcp_v4_syn_recv_sock");
 	f->has[FEATURE_KPROBE] = btf_path || kprobes_work();
+	f->has[FEATURE_FN_DIRECT_REST] = !btf_path && !kprobe_try("__tcp_retransmit_skb.part.0");
 	f->has[FEATURE_CGROUP2] = find_cgroup2(f->cgroup2_path, sizeof(f->cgroup2_path));
 	err = read_reasons(btf, !btf_path, add_reason, ctx);
 	btf__free(btf);

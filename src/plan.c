@@ -53,6 +53,12 @@ static const struct candidate candidates[] = {
 	},
 	{
 		.role = ROLE_SYNACK,
+		.name = "kprobe",
+		.programs = { "tcp_synack_kin", "tcp_synack_kout" },
+		.needs = { FEATURE_KPROBE, FEATURE_FN_RTX_SYNACK, END },
+	},
+	{
+		.role = ROLE_SYNACK,
 		.name = "tracepoint",
 		.programs = { "tcp_synack_tp" },
 		.needs = { FEATURE_TP_SYNACK, END },

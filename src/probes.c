@@ -73,6 +73,34 @@ static bool is_role_wanted(enum role r, const struct options *o)
 	return (r != ROLE_OPEN && r != ROLE_SYN && r != ROLE_NOROUTE) || options_wants(o, EV_CONNECT);
 }
 
+/*
+ * GCC splits __tcp_retransmit_skb in some builds, and then callers in the same file may go to the rest of it directly: loss
+ * probes do in Debian's 6.1 and 6.12 for arm64, and never pass the function itself. All that transmit pass the rest, which
+ * has the same arguments and result, but only kprobes can attach to it.
+ */
+static const struct {
+	const char *whole, *rest;
+} direct_programs[] = {
+	{ "tcp_retrans_din", "tcp_retrans_dki" },
+	{ "tcp_retrans_dout", "tcp_retrans_dko" },
+};
+
+static bool is_direct(const char *program)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(direct_programs); i++)
+		if (!strcmp(program, direct_programs[i].rest))
+			return true;
+	return false;
+}
+
+static const char *program_for(const char *planned, const struct features *f)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(direct_programs) && f->has[FEATURE_FN_DIRECT_REST]; i++)
+		if (!strcmp(planned, direct_programs[i].whole))
+			return direct_programs[i].rest;
+	return planned;
+}
+
 /* Opens the object with exactly the plan's programs turned on. */
 static int open_planned(struct rebpf **out, const struct plan *plan, const struct features *f, const struct options *o,
 			const struct probes_config *config)
@@ -87,11 +115,12 @@ static int open_planned(struct rebpf **out, const struct plan *plan, const struc
 		const struct candidate *c = plan->role[r].chosen;
 
 		for (int i = 0; c && is_role_wanted((enum role)r, o) && i < CANDIDATE_MAX_PROGRAMS && c->programs[i]; i++) {
-			struct bpf_program *prog = bpf_object__find_program_by_name(skel->obj, c->programs[i]);
+			const char *name = program_for(c->programs[i], f);
+			struct bpf_program *prog = bpf_object__find_program_by_name(skel->obj, name);
 
 			if (!prog) {
 				rebpf__destroy(skel);
-				return log_error(-ENOENT, "no BPF program '%s'", c->programs[i]);
+				return log_error(-ENOENT, "no BPF program '%s'", name);
 			}
 			bpf_program__set_autoload(prog, true);
 		}
@@ -179,6 +208,9 @@ static int attach_program(struct probes *p, struct bpf_program *prog, const stru
 
 	if (type == BPF_PROG_TYPE_SCHED_CLS || bpf_program__expected_attach_type(prog) == BPF_TRACE_ITER)
 		return 0; /* egress.c; probes_scan_owners, probes_poll_spurious */
+	if (type == BPF_PROG_TYPE_KPROBE && f->has[FEATURE_FN_DIRECT_REST] && is_direct(bpf_program__name(prog)))
+		return keep_link(p, bpf_program__attach_kprobe(prog, !strcmp(bpf_program__name(prog), "tcp_retrans_dko"),
+							       "__tcp_retransmit_skb.part.0"), prog);
 	if (type != BPF_PROG_TYPE_SOCK_OPS && type != BPF_PROG_TYPE_CGROUP_SKB)
 		return keep_link(p, bpf_program__attach(prog), prog);
 	cgroup = open(f->cgroup2_path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);

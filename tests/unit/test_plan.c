@@ -87,6 +87,15 @@ static struct features kernel_6_18_locked(void)
 	return f;
 }
 
+/* arm64 before 6.4 */
+static struct features kernel_6_1_kprobes(void)
+{
+	struct features f = kernel_6_1();
+
+	f.has[FEATURE_TRAMPOLINE] = f.has[FEATURE_FN_LISTEN_ARGS] = false;
+	return f;
+}
+
 /* What stands between drop and connect in a plan with trampolines, and without. */
 #define SIGNS " overflow=fexit retries=tracepoint dsack=fexit undo=fentry" \
 	" open=tracepoint syn=fentry noroute=fexit"
@@ -151,6 +160,15 @@ static void test_kernels(void **state)
 	assert_plan(kernel_6_18_locked(), NULL,
 		    "attempt=tracepoint-err synack=tracepoint tc=tcx queued=tracepoint drop=tracepoint-reason" SIGNS_LOCKED
 		    " connect=tracepoint accept=search receive=tracepoint forget=tracepoint scan=iterator", LATE);
+}
+
+static void test_kprobes(void **state)
+{
+	(void)state;
+	assert_plan(kernel_6_1_kprobes(), NULL,
+		    "attempt=kprobe synack=kprobe tc=clsact queued=tracepoint drop=tracepoint-reason overflow=kprobe"
+		    " retries=tracepoint dsack=iterator undo=tracepoint open=tracepoint syn=sockops noroute=kprobe"
+		    " connect=tracepoint accept=search receive=tracepoint forget=tracepoint scan=iterator", FULL);
 }
 
 /* Each rung of the return code, from the best to the last. */
@@ -332,6 +350,7 @@ static void test_print(void **state)
 		"    not fexit: the kernel refuses BPF trampolines (fentry/fexit)\n"
 		"synack: tracepoint  (SYN-ACK retransmissions)\n"
 		"    not fexit: the kernel refuses BPF trampolines (fentry/fexit)\n"
+		"    not kprobe: the kernel has no kprobes\n"
 		"    not seen: SYN-ACK retransmissions that failed on this host; TC verdicts of SYN-ACKs\n"
 		"tc: tcx  (what TC egress sees of a retransmission)\n"
 		"queued: tracepoint  (whether a copy was handed to its device)\n"
@@ -372,6 +391,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_kernels),
+		cmocka_unit_test(test_kprobes),
 		cmocka_unit_test(test_attempt_ladder),
 		cmocka_unit_test(test_nothing),
 		cmocka_unit_test(test_force),

@@ -1,11 +1,12 @@
 #!/bin/bash
 # SPDX-License-Identifier: MIT
 # Boots one kernel of kernels.sh under software emulation and runs a command in it, as root:
-#   tests/vm/guest.sh [-m MEM_MB] [-t TIMEOUT_SEC] DIR/SUITE [FILE...] -- COMMAND...
+#   tests/vm/guest.sh [-m MEM_MB] [-t TIMEOUT_SEC] DIR/KERNEL [FILE...] -- COMMAND...
 #   e.g. tests/vm/guest.sh -t 300 build/vm/trixie -- python3 -m pytest tests/e2e
 # The command runs in /rebpf, which holds build/rebpf, build/tests, tests and scripts where they exist, and each FILE:
 # HOST (at the same place in the guest) or HOST:GUEST; a relative path is one of the repository and of
-# /rebpf. The guest has the host's tools and libraries, no network but lo, and no stdin.
+# /rebpf. The guest has the host's tools and libraries, no network but lo, and no stdin. For a kernel of another architecture
+# these are Debian's (fetched into build/ARCH/sysroot), and build/rebpf and build/tests those of build/ARCH (make ARCH=...).
 # stdout and stderr are the command's. The exit status is the command's; 124: the time is over,
 # 125: no guest, or it died (the end of its console is shown on stderr).
 set -eu
@@ -16,6 +17,9 @@ cd "$top"
 # The real tools of the guest; busybox only fills the gaps. No busybox shell: it prefers its own applets.
 tools="bash dash grep sed ip tc ss nstat nft iperf3 ethtool bpftool python3 nsenter unshare setpriv setcap capsh
 	setsid taskset prlimit mount umount lsns kmod sysctl ping strace timeout sleep date stat od mktemp kill ps"
+# The Debian packages that they come from, and what build/rebpf and python3 need: for another architecture.
+packages="bash dash grep sed iproute2 nftables iperf3 ethtool bpftool python3 util-linux util-linux-extra mount libcap2-bin
+	kmod procps iputils-ping strace coreutils busybox-static netbase libbpf-dev libelf-dev zlib1g-dev libevent-dev"
 python_packages="pytest _pytest pluggy iniconfig packaging attr attrs py py.py"
 # Modules of the guest, beside all that they need. Most are loaded by the kernel when first used.
 module_dirs="net drivers/net"
@@ -28,7 +32,7 @@ die() {
 }
 
 usage() {
-	echo "usage: guest.sh [-m MEM_MB] [-t TIMEOUT_SEC] DIR/SUITE [FILE...] -- COMMAND..." >&2
+	echo "usage: guest.sh [-m MEM_MB] [-t TIMEOUT_SEC] DIR/KERNEL [FILE...] -- COMMAND..." >&2
 	exit 2
 }
 
@@ -46,11 +50,22 @@ place() { # HOST GUEST: a file or a directory, and the libraries of the programs
 	find "$to" -type f \( -perm /111 -o -name '*.so' \) | while read -r file; do libraries "$file"; done
 }
 
-libraries() { # FILE
-	local lib to
-	for lib in $(ldd "$1" 2> /dev/null | grep -o '/[^ ]*'); do
-		to=$stage/usr/${lib#/usr}
-		[ -e "$to" ] || { mkdir -p "${to%/*}" && cp -L "$lib" "$to"; }
+libraries() { # FILE: its interpreter and, of the guest's architecture, the libraries that it needs
+	local name dir from to
+	for name in $(LC_ALL=C readelf -W -d -l "$1" 2> /dev/null |
+		sed -n 's,.*(NEEDED).*\[\(.*\)\]$,\1,p; s,.*program interpreter: \(.*\)\]$,\1,p'); do
+		for dir in "/usr/lib/$triplet" /usr/lib64 /usr/lib /usr/local/lib; do
+			case $name in /*) dir= ;; esac
+			from=$dir/${name#/}
+			to=$stage/usr/${from#/usr}
+			[ -e "$root$from" ] || continue
+			if [ ! -e "$to" ]; then
+				mkdir -p "${to%/*}"
+				cp -L "$root$from" "$to"
+				libraries "$to"
+			fi
+			break
+		done
 	done
 }
 
@@ -64,16 +79,18 @@ stage_tools() {
 	ln -s usr/bin usr/sbin usr/lib usr/lib64 "$stage/"
 	ln -s ../run "$stage/var/run"
 	for name in $tools; do
-		path=$(PATH=/usr/sbin:/usr/bin command -v "$name") || continue
-		[ -x "$path" ] || path=/usr/bin/$name # a shell builtin
-		[ ! -x "$path" ] || place "$path" "/usr${path#/usr}"
+		for path in /usr/sbin/$name /usr/bin/$name; do
+			[ -x "$root$path" ] || continue
+			place "$root$path" "$path"
+			break
+		done
 	done
-	for path in /usr/lib/tc /usr/share/iproute2 /etc/iproute2 /etc/protocols /etc/services; do
-		[ ! -e "$path" ] || place "$path" "$path"
+	for path in /usr/lib/tc "/usr/lib/$triplet/tc" /usr/share/iproute2 /etc/iproute2 /etc/protocols /etc/services; do
+		[ ! -e "$root$path" ] || place "$root$path" "$path"
 	done
 	ln -sf dash "$stage/usr/bin/sh"
 	for name in modprobe insmod rmmod lsmod modinfo depmod; do ln -s ../bin/kmod "$stage/usr/sbin/$name"; done
-	cp -L "$(command -v busybox)" "$stage/usr/bin/busybox"
+	cp -L "$root/usr/bin/busybox" "$stage/usr/bin/busybox"
 	for name in $(busybox --list); do
 		[ -e "$stage/usr/bin/$name" ] || [ -e "$stage/usr/sbin/$name" ] || ln -s busybox "$stage/usr/bin/$name"
 	done
@@ -86,8 +103,9 @@ stage_tools() {
 stage_python() {
 	local version packages name file
 	version=$(/usr/bin/python3 -c 'import sys; print("python%d.%d" % sys.version_info[:2])')
-	packages=/usr/lib/python3/dist-packages
-	(cd / && tar -ch --exclude=test --exclude=idlelib --exclude=ensurepip --exclude=lib2to3 --exclude=tkinter \
+	packages=/usr/lib/python3/dist-packages # Python's own, the same for every architecture
+	[ -d "$root/usr/lib/$version" ] || die "no $version in $root"
+	(cd "$root/" && tar -ch --exclude=test --exclude=idlelib --exclude=ensurepip --exclude=lib2to3 --exclude=tkinter \
 		--exclude=turtledemo --exclude=pydoc_data --exclude=__pycache__ --exclude='config-3*' "usr/lib/$version") |
 		tar -C "$stage" -x
 	find "$stage/usr/lib/$version" -name '*.so' | while read -r name; do libraries "$name"; done
@@ -108,7 +126,7 @@ stage_modules() {
 	cp "$from"/modules.{order,builtin,builtin.modinfo} "$to/"
 	{
 		for dir in $module_dirs; do
-			(cd "$from" && find "kernel/$dir" -name '*.ko*' ! -path '*/ethernet/*')
+			(cd "$from" && find "kernel/$dir" -name '*.ko*' ! -path '*/ethernet/*' ! -path '*/wireless/*')
 		done
 		for name in $modules; do
 			grep -o "^[^:]*/$name\.ko[^:]*" "$from/modules.dep" || true
@@ -175,7 +193,7 @@ stage_init() {
 	echo "$preload" > "$stage/preload"
 }
 
-make_base() { # built once per suite, again when this script or the kernel is newer
+make_base() { # built once per kernel, again when this script or the kernel is newer
 	stage=$work/base
 	mkdir "$stage"
 	stage_tools
@@ -222,8 +240,29 @@ shift $((OPTIND - 1))
 [ $# -ge 1 ] || usage
 suite=$1
 shift
+[ -s "$suite/release" ] || die "no kernel in $suite (run tests/vm/kernels.sh)"
+suite=$(cd "$suite" && pwd)
+release=$(cat "$suite/release")
+base=$suite/base.cpio
+arch=amd64
+[ ! -e "$suite/arch" ] || arch=$(cat "$suite/arch")
+case $arch in
+amd64)
+	emulate="qemu-system-x86_64 -accel tcg,thread=single -cpu qemu64,+rdrand"
+	build=build/x86 triplet=x86_64-linux-gnu console=ttyS0
+	;;
+arm64)
+	# A server's processor, with the atomic instructions of ARMv8.1.
+	emulate="qemu-system-aarch64 -M virt -accel tcg,thread=single -cpu neoverse-n1"
+	build=build/arm64 triplet=aarch64-linux-gnu console=ttyAMA0
+	;;
+*) die "no guests of architecture $arch" ;;
+esac
+if [ "$arch" = "$(dpkg --print-architecture)" ]; then build=build root=''; else root=$top/$build/sysroot; fi
+
 files=()
-for file in build/rebpf build/tests tests scripts; do [ ! -e "$file" ] || files+=("$file"); done
+for file in build/rebpf build/tests; do [ ! -e "$build/${file#*/}" ] || files+=("$build/${file#*/}:$file"); done
+for file in tests scripts; do [ ! -e "$file" ] || files+=("$file"); done
 while [ $# -gt 0 ] && [ "$1" != -- ]; do
 	files+=("$1")
 	shift
@@ -231,13 +270,11 @@ done
 [ $# -ge 2 ] || usage
 shift
 
-for file in qemu-system-x86_64 busybox cpio depmod ldd; do
+for file in "${emulate%% *}" busybox cpio depmod readelf; do
 	command -v "$file" > /dev/null || die "$file is not installed"
 done
-[ -s "$suite/release" ] || die "no kernel in $suite (run tests/vm/kernels.sh)"
-suite=$(cd "$suite" && pwd)
-release=$(cat "$suite/release")
-base=$suite/base.cpio
+# shellcheck disable=SC2086  # a list of package names
+[ -z "$root" ] || scripts/debian-sysroot.sh "$root" "$arch" $packages || die "no tools of $arch"
 
 pids=()
 work=$(mktemp -d)
@@ -262,9 +299,10 @@ cat "$work/out" &
 out=$!
 cat "$work/err" >&2 &
 err=$!
-timeout -k 5 "$seconds" qemu-system-x86_64 -accel tcg,thread=single -cpu qemu64,+rdrand -smp 2 -m "$memory" \
+# shellcheck disable=SC2086  # a command and its options
+timeout -k 5 "$seconds" $emulate -smp 2 -m "$memory" \
 	-nodefaults -no-user-config -display none -no-reboot \
-	-kernel "$suite/vmlinuz" -initrd "$work/initrd" -append "console=ttyS0 quiet panic=-1 rebpf.guest" \
+	-kernel "$suite/vmlinuz" -initrd "$work/initrd" -append "console=$console quiet panic=-1 rebpf.guest" \
 	-serial "file:$work/console" -device virtio-serial-pci \
 	-chardev "file,id=out,path=$work/out" -device virtserialport,chardev=out,nr=1 \
 	-chardev "file,id=err,path=$work/err" -device virtserialport,chardev=err,nr=2 \
