@@ -350,7 +350,7 @@ static void test_print(void **state)
 		"    not fexit: the kernel refuses BPF trampolines (fentry/fexit)\n"
 		"synack: tracepoint  (SYN-ACK retransmissions)\n"
 		"    not fexit: the kernel refuses BPF trampolines (fentry/fexit)\n"
-		"    not kprobe: the kernel has no kprobes\n"
+		"    not kprobe: the kernel has no kprobes, or kernel.perf_event_paranoid takes CAP_SYS_ADMIN for them\n"
 		"    not seen: SYN-ACK retransmissions that failed on this host; TC verdicts of SYN-ACKs\n"
 		"tc: tcx  (what TC egress sees of a retransmission)\n"
 		"queued: tracepoint  (whether a copy was handed to its device)\n"
