@@ -96,7 +96,7 @@ struct cpu_counts {
 	__u64 produced[REC_KIND_COUNT]; /* records wanted, by kind, whether the ring had room or not */
 	__u64 lost[RING_COUNT];
 	__u64 slot_failed; /* in-flight slots that could not be opened */
-	__u64 drops_unrecorded; /* TCP packets freed as a drop of which no record was wanted */
+	__u64 drops_unrecorded; /* TCP packets freed as a drop of which no record was wanted; with drop_count_only those asked for */
 	__u64 drops_foreign;    /* DROP records wanted of anything else than a TCP packet that was freed as a drop */
 	__u64 wakeups;          /* of user space, by a record */
 	__u64 injected;         /* copies that the classifier dropped for --inject */

@@ -325,6 +325,13 @@ static __always_inline enum drop_wanted drop_wanted(const struct layer3 *l3, con
 	return is_nat_possible() && !nat->tracked ? DROP_EVIDENCE : DROP_UNWANTED;
 }
 
+/* No record: with -o count what it counts is what the user asked for. */
+static __always_inline void drop_count(bool wanted)
+{
+	if (wanted || !cfg.drop_count_only)
+		__sync_fetch_and_add(&cpu_counts()->drops_unrecorded, 1);
+}
+
 /*
  * Is this one of the packets that are only counted? A first look, before more is read of it: TCP over IPv4 without IP options,
  * and not translated. Counted, if so.
@@ -332,6 +339,7 @@ static __always_inline enum drop_wanted drop_wanted(const struct layer3 *l3, con
 static __always_inline bool drop_is_counted(struct sk_buff *skb)
 {
 	__u32 nh, saddr[4] = {}, daddr[4] = {};
+	bool wanted;
 	__u8 h[24] __attribute__((aligned(8)));
 
 	if (!cfg.drop_count_only && !cfg.ip_version && !cfg.addr_rules && !cfg.port_rules)
@@ -343,13 +351,10 @@ static __always_inline bool drop_is_counted(struct sk_buff *skb)
 		return false;
 	saddr[0] = *(__u32 *)(h + 12);
 	daddr[0] = *(__u32 *)(h + 16);
-	if (ends_wanted(saddr, daddr, bpf_ntohs(*(__u16 *)(h + 20)), bpf_ntohs(*(__u16 *)(h + 22)), 4)) {
-		if (!cfg.drop_count_only)
-			return false;
-	} else if (is_nat_possible()) {
+	wanted = ends_wanted(saddr, daddr, bpf_ntohs(*(__u16 *)(h + 20)), bpf_ntohs(*(__u16 *)(h + 22)), 4);
+	if (!cfg.drop_count_only && (wanted || is_nat_possible()))
 		return false;
-	}
-	__sync_fetch_and_add(&cpu_counts()->drops_unrecorded, 1);
+	drop_count(wanted);
 	return true;
 }
 
@@ -368,7 +373,7 @@ static __noinline int drop_record(__u64 *ctx, struct dropped *x)
 	wanted = drop_wanted(&l3, &nat);
 	if (wanted == DROP_UNWANTED || cfg.drop_count_only) {
 		if (x->tcp)
-			__sync_fetch_and_add(&cpu_counts()->drops_unrecorded, 1);
+			drop_count(wanted == DROP_WANTED);
 		return 0;
 	}
 	if (!x->tcp)

@@ -149,6 +149,8 @@ run() { # MODE ROUND
 		cpu=$(awk "BEGIN { print $cpu - $began }")
 		stop
 		produced=$(row "$log" 'Records of the kernel')
+		# Which writes no records: the kernel's count.
+		[ "$1" != count ] || produced=$(sed -n 's/.*counted: .* \([0-9]*\) drops of TCP$/\1/p' "$log")
 		consumed=$(row "$log" '  read from the rings')
 		wakeups=$(row "$log" '  wake-ups by them')
 		lost=$(($(row "$log" '  control') + $(row "$log" '  drops')))

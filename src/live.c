@@ -383,6 +383,18 @@ static void print_rate(struct live *l, uint64_t now_ns)
 	l->rate_at_ns = now_ns;
 }
 
+/* All that -o count has to say, once nothing counts any more. */
+static void print_total(const struct live *l)
+{
+	struct counters counters;
+
+	if (l->options->format != OUTPUT_COUNT_ONLY)
+		return;
+	counters_read(l->shared, l->cpus, &counters);
+	log_notice("counted: %llu retransmissions, %llu drops of TCP", (unsigned long long)counters.produced[REC_RTX_EXIT],
+		   (unsigned long long)counters.drops_tcp);
+}
+
 /* Nothing to show may be good news or a wrong filter. Said once. */
 static void print_hint(struct live *l, uint64_t now_ns)
 {
@@ -632,6 +644,7 @@ int live_run(struct live *l)
 		;
 	feed_lost(l);
 	say_losses(l);
+	print_total(l);
 	counters_read(l->shared, l->cpus, &counters);
 	inject_report(l->options, counters.injected);
 	return err;

@@ -35,7 +35,10 @@ def test_quick(reason, tmp_path, alone):
         if mode == "off":
             continue
         produced, consumed, lost, wakeups = (int(row[key]) for key in ("produced", "consumed", "lost", "wakeups"))
-        assert produced == consumed + lost and produced >= 20000 and 0 < wakeups <= produced
+        assert produced >= 20000
+        if mode == "count":  # no record is written
+            continue
+        assert produced == consumed + lost and 0 < wakeups <= produced
         with open(tmp_path / ("%s-1.log" % mode), encoding="ascii") as log:
             assert "rebpf: ready" in log.read()
     with open(tmp_path / "file-1.out", encoding="ascii") as lines:
