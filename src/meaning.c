@@ -114,6 +114,11 @@ const struct drop_meaning *meaning_find(const char *name)
 	return m ? m : find(&meaning_places, name, len);
 }
 
+const struct drop_meaning *meaning_at(size_t i)
+{
+	return i < meaning_reasons.count ? &meaning_reasons.rows[i] : NULL;
+}
+
 /* ---- explaining ---- */
 
 static const char *class_text(enum drop_class c)

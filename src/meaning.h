@@ -34,4 +34,7 @@ const struct drop_meaning *meaning_find(const char *name);
 /* --explain NAME: several lines. False: nothing is known of it; *out then says what comes near, if anything. */
 bool meaning_explain(struct strbuf *out, const char *name);
 
+/* To walk the table of reasons, NULL at its end: for what shells can complete (generate.c). */
+const struct drop_meaning *meaning_at(size_t i);
+
 #endif
