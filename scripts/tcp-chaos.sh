@@ -20,10 +20,14 @@ die() { # STATUS MESSAGE
 	exit "$status"
 }
 
+# Again and again: between fork and exec, a child of bash loses a signal that the script itself traps.
 cleanup() {
+	local tries=0
 	trap '' INT TERM HUP
-	[ "${#pids[@]}" -eq 0 ] || kill "${pids[@]}" 2>/dev/null || true
-	wait 2>/dev/null || true
+	while [ "${#pids[@]}" -gt 0 ] && kill "${pids[@]}" 2>/dev/null && [ $((tries++)) -lt 100 ]; do
+		sleep 0.1
+	done
+	[ "${#pids[@]}" -eq 0 ] || kill -KILL "${pids[@]}" 2>/dev/null || true
 	ip netns del "$client" 2>/dev/null || true
 	ip netns del "$server" 2>/dev/null || true
 }

@@ -88,7 +88,7 @@ vm_tests() { # SUITE BRIEF
 	local name names
 	case $2:$1 in
 	brief:bookworm | brief:trixie) names="truth lab connect" ;;
-	brief:*) names="truth outcome lab drop extra connect" ;;
+	brief:*) names="truth outcome lab drop extra connect inject scripts" ;;
 	*) echo tests/e2e; return ;;
 	esac
 	for name in $names; do echo "tests/e2e/test_$name.py"; done

@@ -113,12 +113,12 @@ def pytest_collection_modifyitems(config, items):
         return
 
     def is_left_to_host(item):
-        if item.originalname == "test_filters" or (item.originalname == "test_soak" and "REBPF_SOAK" not in os.environ):
+        if item.originalname in ("test_filters", "test_refused") or (item.originalname == "test_soak" and "REBPF_SOAK" not in os.environ):
             return True
         params = getattr(getattr(item, "callspec", None), "params", {})
         if params.get("version") != 6:
             return False
-        return item.fspath.basename in ("test_drop.py", "test_extra.py") or item.originalname in (
+        return item.fspath.basename in ("test_drop.py", "test_extra.py", "test_inject.py") or item.originalname in (
             "test_lost_here", "test_lost_by_the_wire", "test_timeout", "test_aborted", "test_nonblocking")
 
     left = [item for item in items if is_left_to_host(item)]
