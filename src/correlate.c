@@ -46,6 +46,7 @@ struct correlate {
 	struct drops *drops;
 	struct connects *connects;
 	uint32_t host_flags;
+	bool no_causes;
 	uint64_t armed_ns;
 	bool has_reasons;
 	uint64_t missed_until_ns; /* hooks may have missed what began until then; UINT64_MAX: until the next tick */
@@ -527,7 +528,7 @@ static void take_spurious(struct correlate *c, const struct rec_spurious *r)
 
 static void take_host(struct correlate *c, const struct rec_host *h)
 {
-	c->host_flags = h->flags;
+	c->host_flags = c->no_causes ? h->flags & ~(uint32_t)HOST_SEES_ALL_DROPS : h->flags;
 	c->first_ns = h->armed_ns;
 }
 
@@ -654,6 +655,12 @@ struct correlate *correlate_new(unsigned int max_open, unsigned int max_flows, c
 		return NULL;
 	}
 	return c;
+}
+
+void correlate_without_causes(struct correlate *c)
+{
+	c->no_causes = true;
+	drops_without_evidence(c->drops);
 }
 
 void correlate_free(struct correlate *c)

@@ -21,6 +21,12 @@ typedef void correlate_event_fn(void *ctx, const struct event *ev);
 
 /* Bounded: at most @max_open attempts are open and @max_flows sockets remembered. NULL: out of memory. */
 struct correlate *correlate_new(unsigned int max_open, unsigned int max_flows, correlate_event_fn *fn, void *ctx);
+
+/*
+ * Before the first record: nobody asks for causes, so drops are not kept to find them in, which is a good part of what a drop
+ * costs; retransmissions are counted as of an unknown cause (drops_not_traced).
+ */
+void correlate_without_causes(struct correlate *c);
 void correlate_free(struct correlate *c);
 
 void correlate_record(struct correlate *c, const union record *r);

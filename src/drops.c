@@ -43,6 +43,11 @@ struct drops *drops_new(struct places *places, struct evidence *evidence, struct
 	return d;
 }
 
+void drops_without_evidence(struct drops *d)
+{
+	d->evidence = NULL;
+}
+
 void drops_free(struct drops *d)
 {
 	free(d);
@@ -205,7 +210,7 @@ bool drops_take(struct drops *d, const struct rec_drop *r, struct ev_drop *ev)
 	}
 	id = places_id(d->places, r->location, r->reason, source);
 	place = places_get(d->places, id);
-	if (r->t.protocol == IPPROTO_NUMBER_TCP && source != DROP_SOURCE_RETRIES_EXCEEDED)
+	if (d->evidence && r->t.protocol == IPPROTO_NUMBER_TCP && source != DROP_SOURCE_RETRIES_EXCEEDED)
 		evidence_add(d->evidence, r, id, place->fate, judge_unsent(r, place));
 	if (place->is_drivers)
 		hostnet_note_drop(d->hostnet, r->netns, r->ifindex, r->h.ts_ns);

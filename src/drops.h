@@ -12,6 +12,8 @@ struct drops;
 /* All arguments stay the caller's and must outlive it. NULL: no memory, or one of them is NULL. */
 struct drops *drops_new(struct places *places, struct evidence *evidence, struct hostnet *hostnet,
 			const struct names *names);
+/* Nobody asks where a copy was lost: the drops from now on are not kept. */
+void drops_without_evidence(struct drops *d);
 void drops_free(struct drops *d);
 
 /* Whose packet the next DROP with the same skb is. */

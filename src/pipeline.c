@@ -49,6 +49,11 @@ static void on_event(void *ctx, const struct event *ev)
 	sinks_event(p->sinks, ev);
 }
 
+static bool needs_causes(const struct options *o)
+{
+	return options_wants(o, EV_RETRANSMIT) || options_wants(o, EV_CONNECT) || o->summary || o->listen.port;
+}
+
 int pipeline_open(struct pipeline **out, const struct options *options, int out_fd)
 {
 	struct pipeline *p = calloc(1, sizeof(*p));
@@ -62,6 +67,8 @@ int pipeline_open(struct pipeline **out, const struct options *options, int out_
 		p->correlate = correlate_new(MAX_OPEN_ATTEMPTS, MAX_FLOWS, on_event, p);
 		if (!p->correlate)
 			err = log_error(-ENOMEM, "out of memory");
+		else if (!needs_causes(options))
+			correlate_without_causes(p->correlate);
 	}
 	if (!err && options->summary) {
 		p->summary = summary_new(options);
