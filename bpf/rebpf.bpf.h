@@ -309,10 +309,28 @@ static __always_inline void flow_read_identity(struct rec_flow *f, struct sock *
 	f->ino = compat_sk_ino(sk);
 }
 
-static __always_inline bool addr_matches(const volatile struct addr_rule *r, const __u32 *a)
+/*
+ * 1 or 0 by arithmetic. Of a branch for each rule the verifier follows both ways for all that comes after; it has to, and the
+ * compiler must not make branches of this again.
+ */
+static __always_inline __u64 is_zero(__u64 value32)
 {
-	return !((a[0] ^ r->addr[0]) & r->mask[0]) && !((a[1] ^ r->addr[1]) & r->mask[1]) &&
-	       !((a[2] ^ r->addr[2]) & r->mask[2]) && !((a[3] ^ r->addr[3]) & r->mask[3]);
+	asm volatile("" : "+r"(value32));
+	return (value32 - 1) >> 63;
+}
+
+static __always_inline __u64 is_within(__u64 value32, __u64 low, __u64 high)
+{
+	__u64 outside = (value32 - low) | (high - value32);
+
+	asm volatile("" : "+r"(outside));
+	return ~outside >> 63;
+}
+
+static __always_inline __u64 addr_matches(const volatile struct addr_rule *r, const __u32 *a)
+{
+	return is_zero(((a[0] ^ r->addr[0]) & r->mask[0]) | ((a[1] ^ r->addr[1]) & r->mask[1]) |
+		       ((a[2] ^ r->addr[2]) & r->mask[2]) | ((a[3] ^ r->addr[3]) & r->mask[3]));
 }
 
 /*
@@ -322,7 +340,7 @@ static __always_inline bool addr_matches(const volatile struct addr_rule *r, con
 static __always_inline bool ends_wanted(const __u32 *laddr, const __u32 *raddr, __u16 lport, __u16 rport,
 					__u8 ip_version)
 {
-	__u32 want = 0, got = 0;
+	__u64 want = 0, got = 0;
 
 	if (cfg.ip_version && cfg.ip_version != ip_version)
 		return false;
@@ -334,8 +352,7 @@ static __always_inline bool ends_wanted(const __u32 *laddr, const __u32 *raddr, 
 		if (i >= cfg.addr_rules)
 			break;
 		want |= 1u << (r->list & 3);
-		if (r->ip_version == ip_version && (addr_matches(r, laddr) || addr_matches(r, raddr)))
-			got |= 1u << (r->list & 3);
+		got |= (is_zero(r->ip_version ^ ip_version) & (addr_matches(r, laddr) | addr_matches(r, raddr))) << (r->list & 3);
 	}
 	for (__u32 i = 0; i < REBPF_MAX_RULES; i++) {
 		const volatile struct port_rule *r = &cfg.port[i];
@@ -343,8 +360,7 @@ static __always_inline bool ends_wanted(const __u32 *laddr, const __u32 *raddr, 
 		if (i >= cfg.port_rules)
 			break;
 		want |= 16u << (r->list & 3);
-		if ((lport >= r->low && lport <= r->high) || (rport >= r->low && rport <= r->high))
-			got |= 16u << (r->list & 3);
+		got |= 16 * (is_within(lport, r->low, r->high) | is_within(rport, r->low, r->high)) << (r->list & 3);
 	}
 	return got == want;
 }
