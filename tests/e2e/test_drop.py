@@ -384,7 +384,8 @@ def test_no_route(net, watch_drops, version):
             check_place(event, [], ["inet6_csk_xmit"], "bad", net.a)
         check_ends(event, here, there)
         check_owner(event, pid=US, state="ESTABLISHED", received=False)
-        assert (event["len"], event["flags"]) == (500, "PSH|ACK")
+        # Where the cached route has gone to blackhole_netdev first (seen on 6.12 PREEMPT_RT), its MTU of 68 cuts the segment.
+        assert event["flags"] == "PSH|ACK" and event["len"] == event["end_seq"] - event["seq"] <= 500
     assert server
 
 

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: MIT
 """What matrix.sh found on each kernel: matrix.tsv, and the README's part that is made from it.
 
-    matrix.py add KERNEL TESTS LOG   puts the results of a run into matrix.tsv (1: tests failed, or the run did not end)
+    matrix.py add KERNEL TESTS LOG   puts the results of a run into matrix.tsv (1: tests failed, or the run did not
+                                     come to its end: then the row stays as it was)
     matrix.py readme                 rewrites README.md between the marks
 """
 import datetime
@@ -113,8 +114,8 @@ def main(args):
     if args[:1] == ["add"] and len(args) == 4:
         with open(args[3], encoding="utf-8", errors="replace") as file:
             row = parse(args[1], args[2], file.read())
-        if row["hooks"] == "-":
-            print("%s: no results: see %s" % (args[1], args[3]))
+        if "-" in (row["hooks"], row["passed"]):
+            print("%s: the run did not come to its end: see %s" % (args[1], args[3]))
             return 1
         write_results([old for old in read_results() if old["kernel"] != row["kernel"]] + [row])
         print("%s: %s passed, %s failed, %s skipped" % (label(row), row["passed"], row["failed"], row["skipped"]))
