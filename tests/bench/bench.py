@@ -161,19 +161,23 @@ def number(text, label):
 # ---- flood ----
 
 
+# Both want tracefs, which is not mounted everywhere: in a mount namespace of their own.
+TRACEFS = ["unshare", "-m", "sh", "-c", 'mount -t tracefs tracefs /sys/kernel/tracing 2>/dev/null; exec "$@"', "sh"]
+
+
 def flood_modes(folder):
     yield "untraced", Nothing
     yield "empty kfree_skb", lambda: Tracer([EMPTY, "kfree_skb"], ("o", "ready"))
     for name in ("text", "json", "count", "none"):
         yield "rebpf -o " + name, lambda name=name: rebpf("-e", "drop", "-o", name, out=os.path.join(folder, name))
     if shutil.which("bpftrace"):
-        yield "bpftrace count", lambda: Tracer(["bpftrace", "-e", "tracepoint:skb:kfree_skb { @[args->reason] = count(); }"],
+        yield "bpftrace count", lambda: Tracer([*TRACEFS, "bpftrace", "-e", "tracepoint:skb:kfree_skb { @[args->reason] = count(); }"],
                                                ("o", "Attaching"))
         yield "bpftrace print", lambda: Tracer(
-            ["bpftrace", "-e", 'tracepoint:skb:kfree_skb { printf("%d %p\\n", args->reason, args->location); }'],
+            [*TRACEFS, "bpftrace", "-e", 'tracepoint:skb:kfree_skb { printf("%d %p\\n", args->reason, args->location); }'],
             None, os.path.join(folder, "bpftrace"))
     if shutil.which("perf"):
-        yield "perf record", lambda: Tracer(["perf", "record", "-q", "-a", "-e", "skb:kfree_skb", "-o",
+        yield "perf record", lambda: Tracer([*TRACEFS, "perf", "record", "-q", "-a", "-e", "skb:kfree_skb", "-o",
                                              os.path.join(folder, "perf.data")], None)
 
 
@@ -181,6 +185,15 @@ def bench_flood(options, folder):
     modes = dict(flood_modes(folder))
     rates, cpu, lost, missing = ({name: [] for name in modes} for _ in range(4))
     flood(options.packets)  # warms up
+    for name in list(modes):
+        try:
+            with modes[name]() as tracer:
+                time.sleep(1)
+                if tracer.words and tracer.process.poll() is not None:
+                    raise RuntimeError(tracer.text())
+        except RuntimeError as error:
+            print("no %s: %s" % (name, str(error).replace("\n", " ")[:200]))
+            del modes[name]
     for _ in range(options.rounds):
         order = list(modes)
         random.shuffle(order)
