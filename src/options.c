@@ -280,11 +280,6 @@ static void settle_events(struct options *o)
 	o->events |= 1u << EV_STATS;
 }
 
-bool options_wants(const struct options *o, enum event_kind kind)
-{
-	return o->events & 1u << kind || (o->listen.port && kind != EV_STATS);
-}
-
 /* Whoever names a reason wants to see it, of whatever class it is. */
 static void settle_classes(struct options *o)
 {

@@ -88,7 +88,10 @@ struct options {
 };
 
 /* Do the options ask for events of this kind, to be shown or counted? */
-bool options_wants(const struct options *o, enum event_kind kind);
+static inline bool options_wants(const struct options *o, enum event_kind kind)
+{
+	return o->events & 1u << kind || (o->listen.port && kind != EV_STATS);
+}
 
 enum options_result { OPTIONS_RUN, OPTIONS_EXIT_OK, OPTIONS_EXIT_USAGE };
 

@@ -51,7 +51,7 @@ static void on_event(void *ctx, const struct event *ev)
 
 static bool needs_causes(const struct options *o)
 {
-	return options_wants(o, EV_RETRANSMIT) || options_wants(o, EV_CONNECT) || o->summary || o->listen.port;
+	return options_wants(o, EV_RETRANSMIT) || options_wants(o, EV_CONNECT) || o->summary;
 }
 
 int pipeline_open(struct pipeline **out, const struct options *options, int out_fd)

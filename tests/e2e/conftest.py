@@ -21,6 +21,8 @@ def pytest_sessionstart(session):
     os.makedirs("/run/netns", exist_ok=True)
     # Terminated, by a time limit say, the finalizers run as after an interrupt; after a kill, the next run sweeps.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
+    # Where it is ignored (a shell's background job), what we start would ignore it, too.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     lab.remove_stale_namespaces()
 
 
