@@ -103,7 +103,8 @@ static void push(void)
 	ssize_t n = 0;
 
 	while (sent < w->len) {
-		n = nowait_write(&out.to, w->data + sent, w->len - sent);
+		/* stdout may be the same pipe: a line of it must not come in the middle of a message. */
+		n = nowait_write(&out.to, w->data + sent, nowait_whole_lines(w->data + sent, w->len - sent));
 		if (n > 0)
 			sent += (size_t)n;
 		else if (n != -EINTR)

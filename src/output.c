@@ -2,7 +2,6 @@
 #include "output.h"
 
 #include <errno.h>
-#include <limits.h>
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
@@ -174,19 +173,11 @@ void output_commit(struct output *o, unsigned int lines)
 
 /* ---- writing ---- */
 
-/* As many bytes as are whole lines and fit into PIPE_BUF, which a pipe takes at once or not at all; else @len. */
-static size_t whole_lines(const char *data, size_t len)
-{
-	const char *end = memrchr(data, '\n', len < PIPE_BUF ? len : PIPE_BUF);
-
-	return end ? (size_t)(end - data) + 1 : len;
-}
-
 /* One write of up to @len bytes: how many it took, or a negative errno. */
 static ssize_t write_once(struct output *o, const char *data, size_t len)
 {
 	if (o->shared)
-		len = whole_lines(data, len);
+		len = nowait_whole_lines(data, len);
 	return o->null ? (ssize_t)len : nowait_write(&o->to, data, len);
 }
 

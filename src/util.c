@@ -581,3 +581,10 @@ ssize_t nowait_write(const struct nowait *w, const char *data, size_t len)
 	}
 	return n < 0 ? -errno : n;
 }
+
+size_t nowait_whole_lines(const char *data, size_t len)
+{
+	const char *end = memrchr(data, '\n', len < PIPE_BUF ? len : PIPE_BUF);
+
+	return end ? (size_t)(end - data) + 1 : len;
+}

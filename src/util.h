@@ -178,5 +178,7 @@ int nowait_open(struct nowait *w, int fd);
 void nowait_close(struct nowait *w);
 /* One write: how many bytes it took, or a negative errno (-EAGAIN: none now; -EPIPE only if SIGPIPE is ignored). */
 ssize_t nowait_write(const struct nowait *w, const char *data, size_t len);
+/* As many bytes as are whole lines and fit into PIPE_BUF, which a pipe takes at once or not at all; else @len. */
+size_t nowait_whole_lines(const char *data, size_t len);
 
 #endif
