@@ -146,8 +146,9 @@ static __always_inline void drop_read_device(struct rec_drop *d, const struct dr
 		((__u64 *)d->ifname)[0] = ((__u64 *)dev->name)[0];
 		((__u64 *)d->ifname)[1] = ((__u64 *)dev->name)[1];
 	}
+	/* verifier: by helper, for a load of a pointer from what it trusts is a search of all of BTF (see struct dropped). */
 	if (!d->netns && sk)
-		d->netns = sk->__sk_common.skc_net.net->ns.inum;
+		d->netns = BPF_CORE_READ(sk, __sk_common.skc_net.net, ns.inum);
 }
 
 /* The socket that the packet is from or for: @sk, or the listener of a request; NULL: none that could say anything. */
@@ -157,7 +158,7 @@ static __always_inline struct sock *drop_socket(struct sock *sk)
 
 	if (!sk)
 		return NULL;
-	state = sk->__sk_common.skc_state;
+	state = BPF_CORE_READ(sk, __sk_common.skc_state);
 	if (state == TCP_NEW_SYN_RECV)
 		return BPF_CORE_READ(sk, __sk_common.skc_listener);
 	return sk_is_full(state) ? sk : NULL;
@@ -198,7 +199,7 @@ static __always_inline void drop_read_socket(struct rec_drop *d, const struct dr
 	d->cgroup = compat_sk_cgroup_id(full);
 	d->ino = compat_sk_ino(full);
 	d->uid = BPF_CORE_READ(full, sk_uid.val);
-	d->state = sk->__sk_common.skc_state;
+	d->state = BPF_CORE_READ(sk, __sk_common.skc_state);
 	d->received = x->is_receiver || !is_sender(d, x->skb, sk);
 	owner_read(&d->owner, (__u64)full);
 }
@@ -257,13 +258,14 @@ static __always_inline bool drop_emit(__u64 *ctx, const struct dropped *x, const
 	bool stack = cfg.drop_stack || x->in_wrapper;
 	struct rec_drop *d;
 
-	if (stack || nat->t[0].ip_version) {
+	if (stack || nat->ct) {
 		d = emit_try(&ring_drops, RING_DROPS, REC_DROP, sizeof(*d));
 		if (!d)
 			return false;
 		drop_fill(d, x, l3, false);
-		d->nat[0] = nat->t[0];
-		d->nat[1] = nat->t[1];
+		__builtin_memset(d->nat, 0, sizeof(d->nat));
+		if (nat->ct)
+			translated_tuples(d->nat, nat);
 		__builtin_memset(d->stack, 0, sizeof(d->stack));
 		if (stack)
 			bpf_get_stack(ctx, d->stack, sizeof(d->stack), 0);
@@ -302,7 +304,7 @@ static __always_inline void drop_lost(const struct layer3 *l3, const struct tran
 {
 	if (!tcp)
 		emit_lost(RING_DROPS, REBPF_BUCKET_NONE);
-	else if (!l3->t.ip_version || nat->t[0].ip_version || (is_nat_possible() && !nat->tracked))
+	else if (!l3->t.ip_version || nat->ct || (is_nat_possible() && !nat->tracked))
 		emit_lost(RING_DROPS, REBPF_BUCKET_ANY);
 	else
 		emit_lost(RING_DROPS, tuple_bucket(&l3->t));
@@ -313,14 +315,20 @@ enum drop_wanted { DROP_UNWANTED, DROP_EVIDENCE, DROP_WANTED };
 
 static __always_inline enum drop_wanted drop_wanted(const struct layer3 *l3, const struct translated *nat)
 {
+	struct rec_tuple t[2];
+
 	if (!cfg.ip_version && !cfg.addr_rules && !cfg.port_rules)
 		return DROP_WANTED;
+	__builtin_memset(t, 0, sizeof(t));
 	if (!l3->t.ip_version)
 		return DROP_EVIDENCE;
 	if (tuple_wanted(&l3->t))
 		return DROP_WANTED;
-	if (nat->t[0].ip_version && (tuple_wanted(&nat->t[0]) || tuple_wanted(&nat->t[1])))
-		return DROP_EVIDENCE;
+	if (nat->ct) {
+		translated_tuples(t, nat);
+		if (tuple_wanted(&t[0]) || tuple_wanted(&t[1]))
+			return DROP_EVIDENCE;
+	}
 	/* Another namespace may have translated it. */
 	return is_nat_possible() && !nat->tracked ? DROP_EVIDENCE : DROP_UNWANTED;
 }
@@ -366,6 +374,7 @@ static __noinline int drop_record(__u64 *ctx, struct dropped *x)
 
 	layer3_open_typed(&l3, x->skb);
 	layer3_parse(&l3, x->sk);
+	layer3_forget(&l3, x->skb->len);
 	x->tcp = l3.t.protocol == IPPROTO_TCP;
 	if (!x->tcp && !cfg.all_protocols)
 		return 0;
@@ -400,11 +409,14 @@ int rebpf_drop(__u64 *ctx)
 	x.in_wrapper = in_wrapper(x.location);
 	if (cfg.drop_has_reason)
 		x.reason = (__u32)ctx[2];
-	if (cfg.drop_has_rx_sk)
-		x.sk = (void *)ctx[3];
-	x.is_receiver = x.sk;
-	if (!x.sk)
-		x.sk = x.sender;
+	/* verifier: copied by helper they are plain numbers; of pointers each sort would go its own way through all that follows. */
+	if (cfg.drop_has_rx_sk && ctx[3]) {
+		x.is_receiver = true;
+		bpf_probe_read_kernel(&x.sk, sizeof(x.sk), &ctx[3]);
+	} else if (x.sender) {
+		bpf_probe_read_kernel(&x.sk, sizeof(x.sk), &skb->sk);
+	}
+	FORGET(x.is_receiver, skb->len);
 	drop_record(ctx, &x);
 	return 0;
 }

@@ -118,6 +118,24 @@ static __always_inline struct inflight *tc_slot(struct __sk_buff *ctx, struct sk
 	return bpf_map_lookup_elem(&slots, key);
 }
 
+/*
+ * Can this packet be none of an attempt to retransmit? With entry hooks while none is under way. Without, if its socket has not
+ * retransmitted yet: total_retrans is advanced before the transmission (__tcp_retransmit_skb).
+ */
+static __always_inline bool tc_is_idle(struct __sk_buff *ctx)
+{
+	struct bpf_tcp_sock *tp;
+	struct bpf_sock *sk;
+
+	if (cfg.has_entry)
+		return !shared.in_flight;
+	sk = ctx->sk;
+	if (!sk)
+		return true;
+	tp = bpf_tcp_sock(sk);
+	return !tp || !tp->total_retrans;
+}
+
 SEC("?tc")
 int rebpf_tc_egress(struct __sk_buff *ctx)
 {
@@ -126,7 +144,7 @@ int rebpf_tc_egress(struct __sk_buff *ctx)
 	struct inflight *open;
 	__u64 key = 0;
 
-	if (cfg.has_entry && !shared.in_flight)
+	if (tc_is_idle(ctx))
 		return TC_NEXT;
 	open = tc_slot(ctx, skb, &key);
 	if (open)

@@ -172,6 +172,25 @@ static __always_inline void layer3_parse(struct layer3 *l, struct sock *sk)
 	ports_read(l);
 }
 
+/* verifier: all ways through layer3_parse() become one. */
+static __always_inline void layer3_forget(struct layer3 *l, __u64 unknown)
+{
+	__u32 *saddr = (void *)l->t.saddr, *daddr = (void *)l->t.daddr;
+
+	for (int i = 0; i < 4; i++) {
+		FORGET(saddr[i], unknown);
+		FORGET(daddr[i], unknown);
+	}
+	FORGET(l->t.sport, unknown);
+	FORGET(l->t.dport, unknown);
+	FORGET(l->t.ip_version, unknown);
+	FORGET(l->t.protocol, unknown);
+	FORGET(l->nh, unknown);
+	FORGET(l->th, unknown);
+	FORGET(l->end, unknown);
+	FORGET(l->ip_id, unknown);
+}
+
 /* The options where Linux and most others put them: time stamps first, then SACK. @bare: no room for blocks of SACK. */
 static __always_inline void options_read(struct rec_drop *d, const __u8 *opt, __u32 len, bool bare)
 {
@@ -251,10 +270,11 @@ static __always_inline void segment_read(struct rec_drop *d, const struct layer3
 #define IP_CT_IS_REPLY 3     /* include/uapi/linux/netfilter/nf_conntrack_common.h */
 #define IPS_NAT_MASK 0x30    /* IPS_SRC_NAT | IPS_DST_NAT */
 
-/* @t: the packet's tuple before and after translation, ip_version 0: not translated. @tracked: there is a conntrack. */
+/* What connection tracking says of a packet. @ct: what translates it, 0: nothing does. @reply: 1: it goes back. */
 struct translated {
-	struct rec_tuple t[2];
-	bool tracked;
+	__u64 ct; /* struct nf_conn */
+	__u64 reply;
+	__u64 tracked; /* not 0: there is a conntrack */
 };
 
 /* @turned: 1: from its destination to its source. Arithmetic instead of branches, of which the verifier follows both ways. */
@@ -279,23 +299,29 @@ static __always_inline void tuple_from_ct(struct rec_tuple *t, struct nf_conntra
 /* struct nf_conn may be absent from a kernel without connection tracking. For tp_btf, like layer3_open_typed(). */
 static __always_inline void translated_read(struct translated *x, struct sk_buff *skb)
 {
+	unsigned long status = 0;
 	struct nf_conn *ct;
-	unsigned long nfct;
-	__u64 reply;
 
 	if (!bpf_core_field_exists(skb->_nfct) || !bpf_core_type_exists(struct nf_conn))
 		return;
-	nfct = skb->_nfct;
-	ct = (void *)(nfct & NFCT_PTRMASK);
-	if (!ct)
-		return;
-	x->tracked = true;
-	if (!(BPF_CORE_READ(ct, status) & IPS_NAT_MASK))
-		return;
+	x->tracked = skb->_nfct & NFCT_PTRMASK;
 	/* 3, 4 and beyond: IP_CT_IS_REPLY; they have three bits */
-	reply = ((nfct & ~NFCT_PTRMASK) + 8 - IP_CT_IS_REPLY) >> 3;
-	tuple_from_ct(&x->t[0], (void *)ct + bpf_core_field_offset(ct->tuplehash[0].tuple), reply);
-	tuple_from_ct(&x->t[1], (void *)ct + bpf_core_field_offset(ct->tuplehash[1].tuple), 1 - reply);
+	x->reply = ((skb->_nfct & ~NFCT_PTRMASK) + 8 - IP_CT_IS_REPLY) >> 3;
+	ct = (void *)x->tracked;
+	if (ct)
+		status = BPF_CORE_READ(ct, status);
+	x->ct = x->tracked * !is_zero(status & IPS_NAT_MASK);
+}
+
+/* The tuple of a translated packet before (@t[0]) and after translation. */
+static __always_inline void translated_tuples(struct rec_tuple *t, const struct translated *x)
+{
+	struct nf_conn *ct = (void *)x->ct;
+
+	if (!bpf_core_type_exists(struct nf_conn))
+		return;
+	tuple_from_ct(&t[0], (void *)ct + bpf_core_field_offset(ct->tuplehash[0].tuple), x->reply);
+	tuple_from_ct(&t[1], (void *)ct + bpf_core_field_offset(ct->tuplehash[1].tuple), 1 - x->reply);
 }
 
 #endif

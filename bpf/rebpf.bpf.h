@@ -310,6 +310,18 @@ static __always_inline void flow_read_identity(struct rec_flow *f, struct sock *
 }
 
 /*
+ * verifier: it knows nothing of @v after this, which has not changed; @unknown: any number that it does not know. States that
+ * differ in what is known of @v become one, and what follows is looked at once.
+ */
+#define FORGET(v, unknown)                                                        \
+	do {                                                                      \
+		__u64 v_ = (v);                                                   \
+                                                                                  \
+		asm volatile("%0 ^= %1; %0 ^= %1" : "+r"(v_) : "r"((__u64)(unknown))); \
+		(v) = v_;                                                         \
+	} while (0)
+
+/*
  * 1 or 0 by arithmetic. Of a branch for each rule the verifier follows both ways for all that comes after; it has to, and the
  * compiler must not make branches of this again.
  */
