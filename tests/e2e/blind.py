@@ -29,7 +29,7 @@ class Witness:
 
     def __init__(self, events=EVENTS):
         self.events = events
-        self.mount = self.instance = None
+        self.mount = self.instance = self.pipe = None
         self.known = ([], [])
         with contextlib.suppress(OSError, subprocess.CalledProcessError):
             self.start()
@@ -50,12 +50,24 @@ class Witness:
         self.put("set_event_pid", " ".join(os.listdir("/proc/1/task")))
         for event in self.events:
             self.put("events/%s/enable" % event, "1")
+        self.pipe = os.open(os.path.join(self.instance, "trace_pipe"), os.O_RDONLY | os.O_NONBLOCK)
 
     def put(self, name, value):
         with open(os.path.join(self.instance, name), "w", encoding="ascii") as file:
             file.write(value)
 
+    def take(self):
+        """The lines since the last call. (To read `trace` and then to clear it would lose what comes in between.)"""
+        parts = []
+        with contextlib.suppress(BlockingIOError):
+            while part := os.read(self.pipe, 1 << 16):
+                parts.append(part)
+        return b"".join(parts).decode("ascii", "replace").splitlines()
+
     def stop(self):
+        if self.pipe is not None:
+            os.close(self.pipe)
+            self.pipe = None
         if self.instance:
             with contextlib.suppress(OSError):
                 os.rmdir(self.instance)
@@ -67,11 +79,8 @@ class Witness:
     def read(self):
         """Takes what has happened since the last call: (retransmissions: (ns, sport, dport), drops: ns)."""
         retransmissions, drops = [], []
-        if self.instance:
-            with open(os.path.join(self.instance, "trace"), encoding="ascii", errors="replace") as file:
-                found = [LINE.search(line) for line in file]
-            self.put("trace", "")
-            for match in filter(None, found):
+        if self.pipe is not None:
+            for match in filter(None, map(LINE.search, self.take())):
                 at = int(match[1]) * 10**9 + int(match[2]) * 1000
                 ports = re.search(r"sport=(\d+) dport=(\d+)", match[4])
                 if match[3] == "kfree_skb":
