@@ -38,9 +38,7 @@ BPF_CFLAGS := -g -O2 -target bpf -D__TARGET_ARCH_$(ARCH) -Wall -Wextra -Werror -
 	 -Ivmlinux/$(ARCH) -Ibpf
 LIBS := -lbpf -lelf -lz -levent_core -levent_extra
 
-# What defines the maps comes first: libbpf 1.1's linker gives the others' a wrong offset if they are declared before.
-BPF_SRC := bpf/core.bpf.c $(filter-out bpf/core.bpf.c,$(wildcard bpf/*.bpf.c))
-BPF_OBJ := $(BPF_SRC:bpf/%.bpf.c=$(B)/bpf/%.bpf.o)
+BPF_OBJ := $(B)/bpf/rebpf.bpf.o
 # generate.c is a tool of the build.
 SRC := $(filter-out src/generate.c,$(wildcard src/*.c))
 OBJ := $(SRC:src/%.c=$(B)/%.o)
@@ -88,6 +86,7 @@ $(B)/bpf/%.bpf.o: bpf/%.bpf.c | $(DEPS_STAMP)
 	$(Q)mkdir -p $(@D)
 	$(Q)$(CLANG) $(BPF_CFLAGS) -MMD -MP -c $< -o $@
 
+# Without the debugger's sections.
 $(B)/rebpf.bpf.o: $(BPF_OBJ)
 	$(call msg,LINK,$@)
 	$(Q)$(BPFTOOL) gen object $@ $^

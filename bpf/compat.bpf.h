@@ -6,6 +6,21 @@
 #ifndef REBPF_COMPAT_BPF_H
 #define REBPF_COMPAT_BPF_H
 
+/*
+ * Reading of the kernel's structures. With bpf_rdonly_cast() (6.2, a35b9af4ec2c) the verifier knows of any address what it is
+ * said to point to, and reads of it are loads, which survive a wrong address, instead of calls of bpf_probe_read_kernel().
+ */
+extern void *bpf_rdonly_cast(const void *obj, __u32 btf_id) __ksym __weak;
+
+/* @ptr as FIELD() wants it. @typed: a constant for the verifier, cfg.has_cast for what comes from anywhere. */
+#define CAST(typed, ptr) \
+	((typed) ? (typeof(ptr))bpf_rdonly_cast(ptr, bpf_core_type_id_kernel(typeof(*(ptr)))) : (ptr))
+
+/* A field. @typed: the verifier knows what @ptr points to: an argument of tp_btf and fentry programs, or CAST(). */
+#define FIELD(typed, ptr, field) ((typed) ? (ptr)->field : BPF_CORE_READ(ptr, field))
+#define BITFIELD(typed, ptr, field) \
+	((typed) ? BPF_CORE_READ_BITFIELD(ptr, field) : BPF_CORE_READ_BITFIELD_PROBED(ptr, field))
+
 /* 5.10 keeps a tagged word in struct sock_cgroup_data; 5.15 (8520e224f547) made it a plain pointer. */
 struct sock_cgroup_data___pre_5_15 {
 	__u64 val;
@@ -14,10 +29,13 @@ struct sock_cgroup_data___pre_5_15 {
 /* Id of the socket's cgroup in the cgroup2 hierarchy, 0 if unknown. */
 static __always_inline __u64 compat_sk_cgroup_id(struct sock *sk)
 {
+	const bool typed = cfg.has_cast;
+	struct kernfs_node *kn;
 	struct cgroup *cgrp;
 
 	if (bpf_core_field_exists(sk->sk_cgrp_data.cgroup)) {
-		cgrp = BPF_CORE_READ(sk, sk_cgrp_data.cgroup);
+		sk = CAST(typed, sk);
+		cgrp = FIELD(typed, sk, sk_cgrp_data.cgroup);
 	} else {
 		struct sock_cgroup_data___pre_5_15 *old = (void *)&sk->sk_cgrp_data;
 		__u64 val = BPF_CORE_READ(old, val);
@@ -27,7 +45,10 @@ static __always_inline __u64 compat_sk_cgroup_id(struct sock *sk)
 			return 0;
 		cgrp = (void *)val;
 	}
-	return cgrp ? BPF_CORE_READ(cgrp, kn, id) : 0;
+	if (!cgrp)
+		return 0;
+	kn = FIELD(typed, cgrp, kn);
+	return FIELD(typed, kn, id);
 }
 
 /* tcp_skb_cb.tcp_flags became 16 bits wide in 6.16 (for AccECN's AE bit). */
@@ -37,27 +58,37 @@ struct tcp_skb_cb___pre_6_16 {
 
 static __always_inline __u16 compat_tcb_flags(struct tcp_skb_cb *tcb)
 {
+	const bool typed = cfg.has_cast;
+
 	if (bpf_core_field_size(tcb->tcp_flags) == 1)
 		return BPF_CORE_READ((struct tcp_skb_cb___pre_6_16 *)tcb, tcp_flags);
-	return BPF_CORE_READ(tcb, tcp_flags);
+	tcb = CAST(typed, tcb);
+	return FIELD(typed, tcb, tcp_flags);
 }
 
 /* Inode of the socket's file, 0 for an orphan. (sk_ino of 6.16 says the same; this works everywhere.) */
 static __always_inline __u64 compat_sk_ino(struct sock *sk)
 {
-	struct socket *socket = BPF_CORE_READ(sk, sk_socket);
+	const bool typed = cfg.has_cast;
 	struct socket_alloc *alloc;
+	struct socket *socket;
 
+	sk = CAST(typed, sk);
+	socket = FIELD(typed, sk, sk_socket);
 	if (!socket)
 		return 0;
 	alloc = (void *)socket - bpf_core_field_offset(struct socket_alloc, socket);
-	return BPF_CORE_READ(alloc, vfs_inode.i_ino);
+	alloc = CAST(typed, alloc);
+	return FIELD(typed, alloc, vfs_inode.i_ino);
 }
 
 /* sk_drops left struct sock for a pointer to per-node counters in 6.18 where it is contended; absent there: 0. */
 static __always_inline __u32 compat_sk_drops(struct sock *sk)
 {
-	return bpf_core_field_exists(sk->sk_drops) ? BPF_CORE_READ(sk, sk_drops.counter) : 0;
+	const bool typed = cfg.has_cast;
+
+	sk = CAST(typed, sk);
+	return bpf_core_field_exists(sk->sk_drops) ? FIELD(typed, sk, sk_drops.counter) : 0;
 }
 
 #endif

@@ -15,8 +15,7 @@
 #define REBPF_CONTROL_BYTES (4u << 20)
 #define REBPF_DROPS_BYTES (8u << 20)
 #define REBPF_MAX_SLOTS 8192
-#define REBPF_MAX_OWNERS 65536
-#define REBPF_MAX_BORN 65536
+#define REBPF_MAX_SOCKETS 98304
 #define REBPF_MAX_CONNECTING 65536
 #define REBPF_MAX_RETRANSMITTERS 8192
 #define REBPF_SPURIOUS_NS 60000000000ULL /* so long after its last retransmission a socket is watched for signs that it was not needed */
@@ -81,7 +80,8 @@ struct config {
 	__u8 connects;        /* active opens are followed */
 	__u8 connect_returns; /* a hook sees what connect() returns */
 	__u8 drop_count_only; /* drops are counted, not recorded */
-	__u8 zero[3];
+	__u8 has_cast;        /* bpf_rdonly_cast() (compat.bpf.h) */
+	__u8 zero[2];
 	__u32 tick_us;       /* of a jiffy */
 	__u32 addr_rules;
 	__u32 port_rules;

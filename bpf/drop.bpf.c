@@ -317,7 +317,7 @@ static __always_inline enum drop_wanted drop_wanted(const struct layer3 *l3, con
 {
 	struct rec_tuple t[2];
 
-	if (!cfg.ip_version && !cfg.addr_rules && !cfg.port_rules)
+	if (!is_filtered())
 		return DROP_WANTED;
 	__builtin_memset(t, 0, sizeof(t));
 	if (!l3->t.ip_version)
@@ -350,7 +350,7 @@ static __always_inline bool drop_is_counted(struct sk_buff *skb)
 	bool wanted;
 	__u8 h[24] __attribute__((aligned(8)));
 
-	if (!cfg.drop_count_only && !cfg.ip_version && !cfg.addr_rules && !cfg.port_rules)
+	if (!cfg.drop_count_only && !is_filtered())
 		return false;
 	nh = skb->network_header;
 	if (skb->protocol != bpf_htons(ETH_P_IP) || nh == 0xffff || nh + sizeof(h) > skb->tail ||

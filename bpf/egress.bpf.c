@@ -3,44 +3,57 @@
 #include "rebpf.bpf.h"
 #include "inject.bpf.h"
 
-static __always_inline void tc_emit(__u64 sk, __u64 p, struct sk_buff *skb, const struct packet *pkt,
-				    int verdict)
+static __always_inline void tc_emit(__u64 key, __u64 p, struct sk_buff *skb, const struct packet *pkt, int verdict,
+				    bool prior_queued)
 {
-	struct rec_rtx_tc *t = EMIT_CONTROL(rec_rtx_tc, REC_RTX_TC, sk);
+	struct rec_rtx_tc *t = EMIT_CONTROL(rec_rtx_tc, REC_RTX_TC, key);
+	struct sock *sk = CAST(cfg.has_cast, (struct sock *)key);
+	const bool typed = cfg.has_cast;
+	struct tcp_skb_cb *tcb;
 
 	if (!t)
 		return;
-	copy_read(&t->c, sk, p, skb, pkt);
+	copy_read(&t->c, key, p, skb, pkt);
+	t->c.prior_queued = prior_queued;
 	t->verdict = verdict;
-	t->wmem_other = BPF_CORE_READ((struct sock *)sk, sk_wmem_alloc.refs.counter) - BPF_CORE_READ(skb, truesize);
-	t->delivered_us = p ? BPF_CORE_READ(skb_tcb((struct sk_buff *)p), tx.delivered_mstamp) : 0;
+	skb = CAST(typed, skb);
+	tcb = CAST(typed, skb_tcb((struct sk_buff *)p));
+	t->wmem_other = FIELD(typed, sk, sk_wmem_alloc.refs.counter) - FIELD(typed, skb, truesize);
+	t->delivered_us = p ? FIELD(typed, tcb, tx.delivered_mstamp) : 0;
 	emit_submit(t);
 }
 
-/* The slot is open: is this packet the attempt's copy? Returns the verdict on it. */
-static __always_inline int tc_in_slot(struct inflight *slot, __u64 sk, struct sk_buff *skb)
+/*
+ * The slot is open: is this packet the attempt's copy? On a lower device the same buffer may carry an outer header: the pointer
+ * says enough. Else the header must lie in the range, for an older packet of this socket can come by on another device meanwhile.
+ */
+static __always_inline bool tc_is_copy(struct inflight *slot, struct sk_buff *skb, struct packet *pkt)
 {
-	struct packet pkt = {};
-	bool tcp = packet_read(&pkt, skb);
+	bool tcp = packet_read(pkt, skb);
+
+	if ((__u64)skb != slot->copy) {
+		if (!tcp || pkt->seq == pkt->end_seq || !seq_within(pkt->seq, slot->seq, slot->end_seq))
+			return false;
+		slot->copy = (__u64)skb;
+		slot->stamp_ns = skb_stamp(skb);
+	} else if (!tcp) {
+		pkt->seq = slot->seq;
+		pkt->end_seq = slot->end_seq;
+	}
+	return true;
+}
+
+/* The copy comes by. Returns the verdict on it. */
+static __always_inline int tc_take(struct inflight *slot, __u64 sk, struct sk_buff *skb, const struct packet *pkt)
+{
+	bool prior_queued = slot->queued;
 	int verdict;
 
-	/*
-	 * On a lower device the same buffer may carry an outer header: the pointer says enough. Else the header
-	 * must lie in the range, for an older packet of this socket can come by on another device meanwhile.
-	 */
-	if ((__u64)skb != slot->copy) {
-		if (!tcp || pkt.seq == pkt.end_seq || !seq_within(pkt.seq, slot->seq, slot->end_seq))
-			return TC_NEXT;
-		slot->copy = (__u64)skb;
-		slot->stamp_ns = BPF_CORE_READ(skb, skb_mstamp_ns);
-	} else if (!tcp) {
-		pkt.seq = slot->seq;
-		pkt.end_seq = slot->end_seq;
-	}
 	slot->hops++;
 	slot->queued = 0;
-	verdict = inject_verdict(skb, sk, slot, &pkt);
-	tc_emit(sk, slot->skb, skb, &pkt, verdict);
+	slot->dev = (__u64)skb_dev(skb);
+	verdict = inject_verdict(skb, sk, slot, pkt);
+	tc_emit(sk, slot->skb, skb, pkt, verdict, prior_queued);
 	return verdict;
 }
 
@@ -64,13 +77,14 @@ static __always_inline bool tc_is_new(struct __sk_buff *ctx, __u32 snd_nxt)
  * which advances only after the transmission (tcp_event_new_data_sent, tcp_connect). A SYN-ACK does not count: a
  * fast-open child sends its first with snd_nxt already past it.
  */
-static __always_inline bool tc_recognise(struct __sk_buff *ctx, struct inflight *s)
+static __always_inline bool tc_recognise(struct __sk_buff *ctx, struct inflight *s, struct packet *pkt)
 {
 	struct sk_buff *skb = (struct sk_buff *)(void *)ctx;
 	struct bpf_sock *sk = ctx->sk;
 	struct bpf_tcp_sock *tp;
-	struct packet pkt = {};
+	struct rec_flow flow;
 	struct sk_buff *p;
+	struct sock *full;
 
 	/* A packet that has been received (skb_iif) is no transmission of ours, though it may still carry sk. */
 	if (!sk || ctx->ingress_ifindex)
@@ -78,44 +92,35 @@ static __always_inline bool tc_recognise(struct __sk_buff *ctx, struct inflight 
 	tp = bpf_tcp_sock(sk);
 	if (!tp || tc_is_new(ctx, tp->snd_nxt))
 		return false;
-	if (!packet_read(&pkt, skb) || pkt.seq == pkt.end_seq || !seq_before(pkt.seq, tp->snd_nxt))
+	if (!packet_read(pkt, skb) || pkt->seq == pkt->end_seq || !seq_before(pkt->seq, tp->snd_nxt))
 		return false;
-	if ((pkt.flags & (TCP_FLAG_SYN | TCP_FLAG_ACK)) == (TCP_FLAG_SYN | TCP_FLAG_ACK) || (pkt.flags & TCP_FLAG_RST))
+	if ((pkt->flags & (TCP_FLAG_SYN | TCP_FLAG_ACK)) == (TCP_FLAG_SYN | TCP_FLAG_ACK) || (pkt->flags & TCP_FLAG_RST))
 		return false;
-	p = rtx_queue_find(BPF_CORE_READ(skb, sk), pkt.seq);
+	if (cfg.heartbeat && bpf_ktime_get_ns() - shared.heartbeat_ns > REBPF_HEARTBEAT_NS)
+		return false; /* user space is gone */
+	full = skb_sk(skb);
+	if (is_filtered() && (!flow_read_ends(&flow, &full->__sk_common) || !flow_wanted(&flow)))
+		return false;
+	p = rtx_queue_find(full, pkt->seq);
 	if (!p)
 		return false;
 	s->skb = (__u64)p;
-	s->seq = pkt.seq;
-	s->end_seq = pkt.end_seq;
+	s->seq = pkt->seq;
+	s->end_seq = pkt->end_seq;
 	s->hook = RTX_HOOK_TRACEPOINT;
+	s->copy = (__u64)skb;
+	s->stamp_ns = skb_stamp(skb);
 	return true;
 }
 
-/* The slot that this packet belongs to; without entry hooks it may be the packet that opens it. */
-static __always_inline struct inflight *tc_slot(struct __sk_buff *ctx, struct sk_buff *skb, __u64 *key)
+/* The open slot of the packet's socket: without entry hooks only if it is this packet's. */
+static __always_inline struct inflight *tc_slot(struct sk_buff *skb, __u64 key)
 {
-	struct inflight *open, s = {};
-	struct rec_flow flow;
-	struct sock *sk;
+	struct inflight *open = shared.in_flight && key ? bpf_map_lookup_elem(&slots, &key) : NULL;
 
-	if (shared.in_flight) {
-		*key = (__u64)BPF_CORE_READ(skb, sk);
-		open = *key ? bpf_map_lookup_elem(&slots, key) : NULL;
-		if (open && (cfg.has_entry || (open->copy == (__u64)skb &&
-					       open->stamp_ns == BPF_CORE_READ(skb, skb_mstamp_ns))))
-			return open;
-	}
-	if (cfg.has_entry || !tc_recognise(ctx, &s))
-		return NULL;
-	sk = BPF_CORE_READ(skb, sk);
-	*key = (__u64)sk;
-	if (cfg.heartbeat && bpf_ktime_get_ns() - shared.heartbeat_ns > REBPF_HEARTBEAT_NS)
-		return NULL; /* user space is gone */
-	if (!flow_read_ends(&flow, &sk->__sk_common) || !flow_wanted(&flow))
-		return NULL;
-	slot_open(*key, &s);
-	return bpf_map_lookup_elem(&slots, key);
+	if (!open || cfg.has_entry || (open->copy == (__u64)skb && open->stamp_ns == skb_stamp(skb)))
+		return open;
+	return NULL;
 }
 
 /*
@@ -136,20 +141,28 @@ static __always_inline bool tc_is_idle(struct __sk_buff *ctx)
 	return !tp || !tp->total_retrans;
 }
 
+/* Without entry hooks, the packet may be the one that opens the slot. */
 SEC("?tc")
 int rebpf_tc_egress(struct __sk_buff *ctx)
 {
 	/* A privileged program may use the context as the address of the buffer that it is. */
 	struct sk_buff *skb = (struct sk_buff *)(void *)ctx;
-	struct inflight *open;
-	__u64 key = 0;
+	struct inflight *open, s = {};
+	struct packet pkt = {};
+	int verdict;
+	__u64 key;
 
 	if (tc_is_idle(ctx))
 		return TC_NEXT;
-	open = tc_slot(ctx, skb, &key);
+	key = (__u64)skb_sk(skb);
+	open = tc_slot(skb, key);
 	if (open)
-		return inject_action(tc_in_slot(open, key, skb));
-	return TC_NEXT;
+		return tc_is_copy(open, skb, &pkt) ? inject_action(tc_take(open, key, skb, &pkt)) : TC_NEXT;
+	if (cfg.has_entry || !tc_recognise(ctx, &s, &pkt))
+		return TC_NEXT;
+	verdict = tc_take(&s, key, skb, &pkt);
+	slot_open(key, &s);
+	return inject_action(verdict);
 }
 
 /*
@@ -168,6 +181,7 @@ static __always_inline bool queued_is_copy(const struct inflight *open, struct s
 	return pkt.seq != pkt.end_seq && seq_within(pkt.seq, open->seq, open->end_seq);
 }
 
+/* A record only where no classifier of ours saw it: else the next record of the attempt says it. */
 SEC("?tp_btf/net_dev_queue")
 int rebpf_queued(__u64 *ctx)
 {
@@ -179,13 +193,16 @@ int rebpf_queued(__u64 *ctx)
 	if (!shared.in_flight)
 		return 0;
 	skb = (void *)ctx[0];
-	key = (__u64)BPF_CORE_READ(skb, sk);
+	key = (__u64)skb_sk(skb);
 	if (!key)
 		return 0;
 	open = bpf_map_lookup_elem(&slots, &key);
 	if (!open || !queued_is_copy(open, skb))
 		return 0;
-	open->queued = 1;
+	if (open->copy && open->dev == (__u64)BPF_CORE_READ(skb, dev)) {
+		open->queued = 1;
+		return 0;
+	}
 	q = EMIT_CONTROL(rec_rtx_queued, REC_RTX_QUEUED, key);
 	if (!q)
 		return 0;

@@ -94,6 +94,7 @@ enum rtx_hook {
 #define RTX_BIT_FRTO 0x02     /* tcp_sock.frto */
 #define RTX_BIT_PACED 0x08   /* sock.sk_pacing_status: departure times may lie in the future */
 #define RTX_BIT_SYN_DATA 0x04 /* tcp_sock.syn_data: a fast open SYN carried data */
+#define RTX_BIT_WHOLE 0x10    /* this ENTRY is the EXIT, too */
 
 /*
  * RTX_ENTRY: an attempt to retransmit begins (or, RTX_BIT_LATE, has just ended).
@@ -143,7 +144,10 @@ struct rec_rtx_entry {
 	__u32 dst_ifindex;
 	__u32 sk_drops; /* sock.sk_drops, 0 where the kernel does not keep it there */
 	__u8 dst_bits;  /* RTX_DST_* */
-	__u8 zero[7];
+	__u8 reached;   /* WHOLE: as of struct rec_rtx_exit, this and the next two */
+	__u8 queued;
+	__u8 zero;
+	__s32 ret;
 	__u64 born_ns; /* when the connection began, 0: rebpf did not see it: the original cannot have been sent before */
 };
 
@@ -164,7 +168,7 @@ struct rec_copy {
 	__u32 ifindex; /* 0: no device yet */
 	__u16 ip_id;   /* IPv4 identification */
 	__u8 sacked;   /* of P, before this attempt marked it */
-	__u8 zero;
+	__u8 prior_queued; /* TC: the hop before came to the queue of its device, of which there is no QUEUED */
 	char ifname[REBPF_IFNAME_LEN];
 };
 
@@ -229,7 +233,8 @@ struct rec_rtx_exit {
 	__u8 hook;    /* enum rtx_hook */
 	__u8 lost_entry; /* its ENTRY found no room: no event can be made of it */
 	__u32 segs_out; /* 0: not known */
-	__u32 zero2;
+	__u8 queued;    /* the last hop came to the queue of its device, of which there is no QUEUED */
+	__u8 zero2[3];
 };
 
 /* rec_host.flags: what the chosen hooks can tell. */

@@ -131,15 +131,15 @@ static __always_inline bool inject_wants_ports(const struct rec_flow *f)
 /* An owner that is not known is none of those asked for. */
 static __always_inline bool inject_wants_owner(__u64 sk)
 {
-	struct rec_owner *o;
+	struct known_socket *o;
 
 	if (!cfg.inject.pids)
 		return true;
-	o = bpf_map_lookup_elem(&owners, &sk);
+	o = bpf_map_lookup_elem(&sockets, &sk);
 	for (__u32 i = 0; o && i < REBPF_MAX_INJECT_IDS; i++) {
 		if (i >= cfg.inject.pids)
 			break;
-		if (o->tgid && o->tgid == cfg.inject.pid[i])
+		if (o->owner.tgid && o->owner.tgid == cfg.inject.pid[i])
 			return true;
 	}
 	return false;

@@ -13,13 +13,14 @@ static __always_inline void owner_touch(struct sock *sk)
 {
 	__u32 tgid = bpf_get_current_pid_tgid() >> 32;
 	__u64 key = (__u64)sk;
-	struct rec_owner *known = bpf_map_lookup_elem(&owners, &key);
-	struct rec_owner o;
+	struct known_socket *known = bpf_map_lookup_elem(&sockets, &key), s = {};
 
-	if (!tgid || (known && known->tgid == tgid) || task_is_kernel_thread())
+	if (!tgid || (known && known->owner.tgid == tgid) || task_is_kernel_thread())
 		return;
-	owner_from_current(&o);
-	bpf_map_update_elem(&owners, &key, &o, BPF_ANY);
+	if (known)
+		s.born_ns = known->born_ns;
+	owner_from_current(&s.owner);
+	bpf_map_update_elem(&sockets, &key, &s, BPF_ANY);
 }
 
 /*
@@ -30,11 +31,13 @@ SEC("?tp_btf/inet_sock_set_state")
 int rebpf_connect(__u64 *ctx)
 {
 	struct sock *sk = (void *)ctx[0];
-	__u64 key = (__u64)sk, now;
+	struct known_socket s = {};
+	__u64 key = (__u64)sk;
 
 	if ((int)ctx[2] == TCP_SYN_SENT || ((int)ctx[2] == TCP_SYN_RECV && (int)ctx[1] != TCP_SYN_SENT)) {
-		now = bpf_ktime_get_ns();
-		bpf_map_update_elem(&born, &key, &now, BPF_ANY);
+		s.born_ns = bpf_ktime_get_ns();
+		owner_read(&s.owner, key);
+		bpf_map_update_elem(&sockets, &key, &s, BPF_ANY);
 	}
 	if ((int)ctx[1] == TCP_CLOSE && ((int)ctx[2] == TCP_SYN_SENT || (int)ctx[2] == TCP_LISTEN) &&
 	    BPF_CORE_READ_BITFIELD_PROBED(sk, sk_protocol) == IPPROTO_TCP)
@@ -80,8 +83,7 @@ int rebpf_forget(__u64 *ctx)
 	__u64 key = ctx[0];
 
 	spurious_end((void *)ctx[0]);
-	bpf_map_delete_elem(&owners, &key);
-	bpf_map_delete_elem(&born, &key);
+	bpf_map_delete_elem(&sockets, &key);
 	if (cfg.connects)
 		bpf_map_delete_elem(&connecting, &key);
 	slot_close(key);
@@ -111,7 +113,7 @@ int rebpf_scan(struct bpf_iter__task_file *ctx)
 {
 	struct task_struct *task = ctx->task;
 	struct file *file = ctx->file;
-	struct rec_owner o = {}, *known;
+	struct known_socket s = {}, *known;
 	struct sock *sk;
 	__u64 key;
 
@@ -121,12 +123,14 @@ int rebpf_scan(struct bpf_iter__task_file *ctx)
 	if (!sk || BPF_CORE_READ_BITFIELD_PROBED(sk, sk_protocol) != IPPROTO_TCP)
 		return 0;
 	key = (__u64)sk;
-	known = bpf_map_lookup_elem(&owners, &key);
+	known = bpf_map_lookup_elem(&sockets, &key);
 	/* Several may hold it: the first that is not init, which often only passes sockets on. */
-	if (known && known->tgid != 1)
+	if (known && known->owner.tgid > 1)
 		return 0;
-	o.tgid = BPF_CORE_READ(task, tgid);
-	BPF_CORE_READ_STR_INTO(&o.comm, task, comm);
-	bpf_map_update_elem(&owners, &key, &o, BPF_ANY);
+	if (known)
+		s.born_ns = known->born_ns;
+	s.owner.tgid = BPF_CORE_READ(task, tgid);
+	BPF_CORE_READ_STR_INTO(&s.owner.comm, task, comm);
+	bpf_map_update_elem(&sockets, &key, &s, BPF_ANY);
 	return 0;
 }

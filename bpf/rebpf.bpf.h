@@ -13,6 +13,10 @@
 #include <bpf/bpf_tracing.h>
 
 #include "config.h"
+
+extern const volatile struct config cfg;
+extern struct shared shared;
+
 #include "compat.bpf.h"
 
 #define AF_INET 2
@@ -20,9 +24,6 @@
 #define ETH_P_IP 0x0800
 #define ETH_P_IPV6 0x86DD
 #define EBUSY 16
-
-extern const volatile struct config cfg;
-extern struct shared shared;
 
 struct ring_control {
 	__uint(type, BPF_MAP_TYPE_RINGBUF);
@@ -42,6 +43,7 @@ struct ring_drops {
 struct inflight {
 	__u64 skb;      /* P */
 	__u64 copy;     /* C, once TC has seen it */
+	__u64 dev;      /* where TC saw it last */
 	__u64 stamp_ns; /* departure time of C: without entry hooks a slot may be stale, and C used again */
 	__u32 seq;
 	__u32 end_seq;
@@ -52,7 +54,7 @@ struct inflight {
 	__u8 judged : 1;   /* --inject has decided on its copy */
 	__u8 injected : 1; /* and dropped it */
 	__u8 hops;
-	__u8 queued;
+	__u8 queued; /* by @dev */
 };
 
 struct map_slots {
@@ -62,19 +64,17 @@ struct map_slots {
 	__type(value, struct inflight);
 };
 
-struct map_owners {
-	__uint(type, BPF_MAP_TYPE_LRU_HASH);
-	__uint(max_entries, REBPF_MAX_OWNERS);
-	__type(key, __u64); /* address of the socket */
-	__type(value, struct rec_owner);
+/* What has been learnt of a socket: one look for both when it matters, for such a look is the dearest of a record. */
+struct known_socket {
+	struct rec_owner owner; /* tgid 0: not known */
+	__u64 born_ns;          /* when the connection began, 0: not seen */
 };
 
-/* When each connection began. */
-struct map_born {
+struct map_sockets {
 	__uint(type, BPF_MAP_TYPE_LRU_HASH);
-	__uint(max_entries, REBPF_MAX_BORN);
+	__uint(max_entries, REBPF_MAX_SOCKETS);
 	__type(key, __u64); /* address of the socket */
-	__type(value, __u64);
+	__type(value, struct known_socket);
 };
 
 /* A socket as it last retransmitted. */
@@ -119,8 +119,7 @@ extern struct ring_control ring_control SEC(".maps");
 extern struct ring_drops ring_drops SEC(".maps");
 extern struct map_lost lost SEC(".maps");
 extern struct map_slots slots SEC(".maps");
-extern struct map_owners owners SEC(".maps");
-extern struct map_born born SEC(".maps");
+extern struct map_sockets sockets SEC(".maps");
 extern struct map_retransmitters retransmitters SEC(".maps");
 extern struct map_connecting connecting SEC(".maps");
 
@@ -246,14 +245,6 @@ static __always_inline bool seq_within(__u32 seq, __u32 start, __u32 end)
 
 /* ---- sockets ---- */
 
-/*
- * A field of a structure of the kernel. @typed, a constant: the verifier knows what @ptr points to (an argument of tp_btf and
- * fentry programs), so that it is a load instead of a call.
- */
-#define FIELD(typed, ptr, field) ((typed) ? (ptr)->field : BPF_CORE_READ(ptr, field))
-#define BITFIELD(typed, ptr, field) \
-	((typed) ? BPF_CORE_READ_BITFIELD(ptr, field) : BPF_CORE_READ_BITFIELD_PROBED(ptr, field))
-
 /* sk_state of mini sockets, include/net/tcp_states.h */
 static __always_inline bool sk_is_full(__u8 state)
 {
@@ -271,16 +262,21 @@ static __always_inline bool in6_is_v4mapped(const __u32 *a)
  */
 static __always_inline bool flow_read_ends(struct rec_flow *f, struct sock_common *skc)
 {
-	__u16 family = BPF_CORE_READ(skc, skc_family);
 	__u32 *laddr = (void *)f->laddr, *raddr = (void *)f->raddr;
+	const bool typed = cfg.has_cast;
+	struct net *net;
+	__u16 family;
 
-	f->lport = BPF_CORE_READ(skc, skc_num);
-	f->rport = bpf_ntohs(BPF_CORE_READ(skc, skc_dport));
-	f->state = BPF_CORE_READ(skc, skc_state);
-	f->zero = 0;
 	f->sk = (__u64)skc;
-	f->cookie = BPF_CORE_READ(skc, skc_cookie.counter);
-	f->netns = BPF_CORE_READ(skc, skc_net.net, ns.inum);
+	skc = CAST(typed, skc);
+	family = FIELD(typed, skc, skc_family);
+	f->lport = FIELD(typed, skc, skc_num);
+	f->rport = bpf_ntohs(FIELD(typed, skc, skc_dport));
+	f->state = FIELD(typed, skc, skc_state);
+	f->zero = 0;
+	f->cookie = FIELD(typed, skc, skc_cookie.counter);
+	net = FIELD(typed, skc, skc_net.net);
+	f->netns = FIELD(typed, net, ns.inum);
 	if (family == AF_INET6) {
 		BPF_CORE_READ_INTO(&f->laddr, skc, skc_v6_rcv_saddr);
 		BPF_CORE_READ_INTO(&f->raddr, skc, skc_v6_daddr);
@@ -290,8 +286,8 @@ static __always_inline bool flow_read_ends(struct rec_flow *f, struct sock_commo
 		laddr[0] = laddr[3];
 		raddr[0] = raddr[3];
 	} else if (family == AF_INET) {
-		laddr[0] = BPF_CORE_READ(skc, skc_rcv_saddr);
-		raddr[0] = BPF_CORE_READ(skc, skc_daddr);
+		laddr[0] = FIELD(typed, skc, skc_rcv_saddr);
+		raddr[0] = FIELD(typed, skc, skc_daddr);
 	} else {
 		return false;
 	}
@@ -304,9 +300,12 @@ static __always_inline bool flow_read_ends(struct rec_flow *f, struct sock_commo
 /* The rest of struct rec_flow, from the full socket that owns it (the listener for a request). */
 static __always_inline void flow_read_identity(struct rec_flow *f, struct sock *sk)
 {
-	f->uid = BPF_CORE_READ(sk, sk_uid.val);
+	const bool typed = cfg.has_cast;
+
 	f->cgroup = compat_sk_cgroup_id(sk);
 	f->ino = compat_sk_ino(sk);
+	sk = CAST(typed, sk);
+	f->uid = FIELD(typed, sk, sk_uid.val);
 }
 
 /*
@@ -343,6 +342,12 @@ static __always_inline __u64 addr_matches(const volatile struct addr_rule *r, co
 {
 	return is_zero(((a[0] ^ r->addr[0]) & r->mask[0]) | ((a[1] ^ r->addr[1]) & r->mask[1]) |
 		       ((a[2] ^ r->addr[2]) & r->mask[2]) | ((a[3] ^ r->addr[3]) & r->mask[3]));
+}
+
+/* Did the user name any address, port or family? */
+static __always_inline bool is_filtered(void)
+{
+	return cfg.ip_version || cfg.addr_rules || cfg.port_rules;
 }
 
 /*
@@ -389,19 +394,19 @@ static __always_inline bool tuple_wanted(const struct rec_tuple *t)
 
 static __always_inline void owner_read(struct rec_owner *o, __u64 sk)
 {
-	struct rec_owner *known = bpf_map_lookup_elem(&owners, &sk);
+	struct known_socket *known = bpf_map_lookup_elem(&sockets, &sk);
 
 	if (known)
-		*o = *known;
+		*o = known->owner;
 	else
 		__builtin_memset(o, 0, sizeof(*o));
 }
 
 static __always_inline __u64 born_read(__u64 sk)
 {
-	__u64 *known = bpf_map_lookup_elem(&born, &sk);
+	struct known_socket *known = bpf_map_lookup_elem(&sockets, &sk);
 
-	return known ? *known : 0;
+	return known ? known->born_ns : 0;
 }
 
 #define PF_KTHREAD 0x00200000 /* include/linux/sched.h */
@@ -427,14 +432,35 @@ static __always_inline struct tcp_skb_cb *skb_tcb(struct sk_buff *skb)
 	return (void *)skb + bpf_core_field_offset(struct sk_buff, cb);
 }
 
+static __always_inline struct sock *skb_sk(struct sk_buff *skb)
+{
+	skb = CAST(cfg.has_cast, skb);
+	return FIELD(cfg.has_cast, skb, sk);
+}
+
+static __always_inline struct net_device *skb_dev(struct sk_buff *skb)
+{
+	skb = CAST(cfg.has_cast, skb);
+	return FIELD(cfg.has_cast, skb, dev);
+}
+
+static __always_inline __u64 skb_stamp(struct sk_buff *skb)
+{
+	skb = CAST(cfg.has_cast, skb);
+	return FIELD(cfg.has_cast, skb, skb_mstamp_ns);
+}
+
 /*
  * The segment of the retransmit queue that holds @seq, or NULL. The queue is a red-black tree
  * (tcp_rtx_queue, 4.15), so 40 steps are enough for any queue that memory can hold.
  */
 static __always_inline struct sk_buff *rtx_queue_find(struct sock *sk, __u32 seq)
 {
-	struct rb_node *node = BPF_CORE_READ(sk, tcp_rtx_queue.rb_node);
+	const bool typed = cfg.has_cast;
+	struct rb_node *node;
 
+	sk = CAST(typed, sk);
+	node = FIELD(typed, sk, tcp_rtx_queue.rb_node);
 	for (int i = 0; i < 40; i++) {
 		struct tcp_skb_cb *tcb;
 		struct sk_buff *skb;
@@ -442,11 +468,12 @@ static __always_inline struct sk_buff *rtx_queue_find(struct sock *sk, __u32 seq
 		if (!node)
 			break;
 		skb = (void *)node - bpf_core_field_offset(struct sk_buff, rbnode);
-		tcb = skb_tcb(skb);
-		if (seq_before(seq, BPF_CORE_READ(tcb, seq)))
-			node = BPF_CORE_READ(node, rb_left);
-		else if (!seq_before(seq, BPF_CORE_READ(tcb, end_seq)))
-			node = BPF_CORE_READ(node, rb_right);
+		tcb = CAST(typed, skb_tcb(skb));
+		node = CAST(typed, node);
+		if (seq_before(seq, FIELD(typed, tcb, seq)))
+			node = FIELD(typed, node, rb_left);
+		else if (!seq_before(seq, FIELD(typed, tcb, end_seq)))
+			node = FIELD(typed, node, rb_right);
 		else
 			return skb;
 	}
@@ -483,24 +510,26 @@ static __always_inline __u32 packet_tsval(const unsigned char *opt, __u32 len)
  */
 static __always_inline bool packet_read(struct packet *p, struct sk_buff *skb)
 {
-	unsigned char *head = BPF_CORE_READ(skb, head);
-	__u32 nh = BPF_CORE_READ(skb, network_header), th = BPF_CORE_READ(skb, transport_header);
+	const bool typed = cfg.has_cast;
+	unsigned char *head;
 	struct {
 		__u8 tcp[20];
 		__u8 opt[20];
 	} b;
-	__u8 ip[8];
-	__u32 doff, end;
+	__u32 nh, th, doff, end;
+	__u8 ip[12];
 
+	skb = CAST(typed, skb);
+	head = FIELD(typed, skb, head);
+	nh = FIELD(typed, skb, network_header);
+	th = FIELD(typed, skb, transport_header);
 	if (!head || th <= nh || th == 0xffff)
 		return false;
 	if (bpf_probe_read_kernel(ip, sizeof(ip), head + nh))
 		return false;
 	p->ip_id = 0;
 	if (ip[0] >> 4 == 4) {
-		__u8 proto;
-
-		if (bpf_probe_read_kernel(&proto, 1, head + nh + 9) || proto != IPPROTO_TCP)
+		if (ip[9] != IPPROTO_TCP)
 			return false;
 		p->ip_id = ((__u16)ip[4] << 8) | ip[5];
 	} else if (ip[0] >> 4 == 6) {
@@ -519,7 +548,7 @@ static __always_inline bool packet_read(struct packet *p, struct sk_buff *skb)
 	p->seq = bpf_ntohl(*(__u32 *)(b.tcp + 4));
 	p->tsval = packet_tsval(b.opt, doff - 20);
 	/* skb->len counts from skb->data, wherever the stack has moved it (MAC, IP or TCP header). */
-	end = (__u32)(BPF_CORE_READ(skb, data) - head) + BPF_CORE_READ(skb, len);
+	end = (__u32)(FIELD(typed, skb, data) - head) + FIELD(typed, skb, len);
 	if (end < th + doff)
 		return false;
 	p->end_seq = p->seq + (end - th - doff) + !!(p->flags & TCP_FLAG_SYN) + !!(p->flags & TCP_FLAG_FIN);
@@ -530,23 +559,30 @@ static __always_inline bool packet_read(struct packet *p, struct sk_buff *skb)
 static __always_inline void copy_read(struct rec_copy *c, __u64 sk, __u64 p, struct sk_buff *skb,
 				      const struct packet *pkt)
 {
-	struct net_device *dev = BPF_CORE_READ(skb, dev);
+	const bool typed = cfg.has_cast;
+	struct net_device *dev;
+	struct tcp_skb_cb *tcb;
+	struct net *net;
 
 	c->sk = sk;
 	c->skb = p;
 	c->copy = (__u64)skb;
-	c->stamp_ns = BPF_CORE_READ(skb, skb_mstamp_ns);
+	skb = CAST(typed, skb);
+	dev = FIELD(typed, skb, dev);
+	c->stamp_ns = FIELD(typed, skb, skb_mstamp_ns);
 	c->seq = pkt->seq;
 	c->end_seq = pkt->end_seq;
 	c->tsval = pkt->tsval;
 	c->ip_id = pkt->ip_id;
-	c->sacked = p ? BPF_CORE_READ(skb_tcb((struct sk_buff *)p), sacked) : 0;
-	c->zero = 0;
+	tcb = CAST(typed, skb_tcb((struct sk_buff *)p));
+	c->sacked = p ? FIELD(typed, tcb, sacked) : 0;
+	c->prior_queued = 0;
 	__builtin_memset(c->ifname, 0, sizeof(c->ifname));
 	if (dev) {
-		c->netns = BPF_CORE_READ(dev, nd_net.net, ns.inum);
-		c->ifindex = BPF_CORE_READ(dev, ifindex);
-		BPF_CORE_READ_STR_INTO(&c->ifname, dev, name);
+		net = FIELD(typed, dev, nd_net.net);
+		c->netns = FIELD(typed, net, ns.inum);
+		c->ifindex = FIELD(typed, dev, ifindex);
+		bpf_probe_read_kernel(c->ifname, sizeof(c->ifname), &dev->name);
 	} else {
 		c->netns = 0;
 		c->ifindex = 0;

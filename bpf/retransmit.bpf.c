@@ -18,31 +18,40 @@
  */
 static __always_inline __u32 highest_sack_read(struct tcp_sock *tp, bool typed)
 {
+	struct tcp_skb_cb *tcb;
 	struct sk_buff *next;
 
 	if (!FIELD(typed, tp, sacked_out))
 		return FIELD(typed, tp, snd_una);
 	next = FIELD(typed, tp, highest_sack);
-	return next ? BPF_CORE_READ(skb_tcb(next), seq) : FIELD(typed, tp, snd_nxt);
+	if (!next)
+		return FIELD(typed, tp, snd_nxt);
+	tcb = CAST(cfg.has_cast, skb_tcb(next));
+	return FIELD(cfg.has_cast, tcb, seq);
 }
 
 /* Where the next packet goes first, by the route that the socket has cached. */
 static __always_inline void entry_read_route(struct rec_rtx_entry *e, struct sock *sk)
 {
-	struct dst_entry *dst = BPF_CORE_READ(sk, sk_dst_cache);
-	struct net_device *dev = dst ? BPF_CORE_READ(dst, dev) : NULL;
+	const bool typed = cfg.has_cast;
+	struct net_device *dev;
+	struct dst_entry *dst;
+	struct net *net;
 
-	__builtin_memset(e->zero, 0, sizeof(e->zero));
+	sk = CAST(typed, sk);
+	dst = FIELD(typed, sk, sk_dst_cache);
+	dev = dst ? FIELD(typed, dst, dev) : NULL;
 	e->dst_bits = 0;
 	e->dst_netns = 0;
 	e->dst_ifindex = 0;
 	if (!dev)
 		return;
-	e->dst_netns = BPF_CORE_READ(dev, nd_net.net, ns.inum);
-	e->dst_ifindex = BPF_CORE_READ(dev, ifindex);
-	if (bpf_core_field_exists(dst->xfrm) && BPF_CORE_READ(dst, xfrm))
+	net = FIELD(typed, dev, nd_net.net);
+	e->dst_netns = FIELD(typed, net, ns.inum);
+	e->dst_ifindex = FIELD(typed, dev, ifindex);
+	if (bpf_core_field_exists(dst->xfrm) && FIELD(typed, dst, xfrm))
 		e->dst_bits |= RTX_DST_XFRM;
-	if (BPF_CORE_READ(dst, lwtstate))
+	if (FIELD(typed, dst, lwtstate))
 		e->dst_bits |= RTX_DST_TUNNEL;
 }
 
@@ -84,12 +93,16 @@ static __always_inline void entry_read_socket(struct rec_rtx_entry *e, struct so
 		e->bits |= RTX_BIT_SYN_DATA;
 }
 
-/* By loads, if the kernel lets tracing programs know a socket as TCP's (5.9). */
-static __always_inline void entry_read_typed(struct rec_rtx_entry *e, struct sock *sk)
+/* By loads, if the kernel lets tracing programs know a socket as TCP's: any by a cast, @typed ones by a helper (5.9). */
+static __always_inline void entry_read_tcp(struct rec_rtx_entry *e, struct sock *sk, bool typed)
 {
 	struct tcp_sock *tp = NULL;
 
-	if (bpf_core_enum_value_exists(enum bpf_func_id, BPF_FUNC_skc_to_tcp_sock))
+	if (cfg.has_cast) {
+		entry_read_socket(e, CAST(true, sk), CAST(true, (struct tcp_sock *)sk), true);
+		return;
+	}
+	if (typed && bpf_core_enum_value_exists(enum bpf_func_id, BPF_FUNC_skc_to_tcp_sock))
 		tp = bpf_skc_to_tcp_sock(sk);
 	if (tp)
 		entry_read_socket(e, sk, tp, true);
@@ -99,61 +112,74 @@ static __always_inline void entry_read_typed(struct rec_rtx_entry *e, struct soc
 
 static __always_inline void entry_read_segment(struct rec_rtx_entry *e, struct sk_buff *skb)
 {
-	struct tcp_skb_cb *tcb = skb_tcb(skb);
+	struct tcp_skb_cb *tcb = CAST(cfg.has_cast, skb_tcb(skb));
+	const bool typed = cfg.has_cast;
 
 	e->skb = (__u64)skb;
-	e->stamp_ns = BPF_CORE_READ(skb, skb_mstamp_ns);
-	e->delivered_us = BPF_CORE_READ(tcb, tx.delivered_mstamp);
-	e->seq = BPF_CORE_READ(tcb, seq);
-	e->end_seq = BPF_CORE_READ(tcb, end_seq);
-	e->segs = BPF_CORE_READ(tcb, tcp_gso_segs);
+	skb = CAST(typed, skb);
+	e->stamp_ns = FIELD(typed, skb, skb_mstamp_ns);
+	e->delivered_us = FIELD(typed, tcb, tx.delivered_mstamp);
+	e->seq = FIELD(typed, tcb, seq);
+	e->end_seq = FIELD(typed, tcb, end_seq);
+	e->segs = FIELD(typed, tcb, tcp_gso_segs);
 	e->tcp_flags = compat_tcb_flags(tcb);
-	e->sacked = BPF_CORE_READ(tcb, sacked);
+	e->sacked = FIELD(typed, tcb, sacked);
 }
 
 /* UNWANTED: the caller leaves the attempt alone. LOST: no room. */
 enum entry_result { ENTRY_UNWANTED, ENTRY_EMITTED, ENTRY_LOST };
-
-/* Emits ENTRY. @flow is filled in place first, so that a flow that nobody wants costs no more than that. */
-static __always_inline enum entry_result entry_emit(struct sock *sk, struct sk_buff *skb, enum rtx_hook hook, __u8 bits,
-						    bool typed)
-{
-	struct rec_rtx_entry *e;
-	struct rec_flow flow;
-
-	if (!flow_read_ends(&flow, &sk->__sk_common) || !flow_wanted(&flow))
-		return ENTRY_UNWANTED;
-	spurious_note(sk);
-	e = EMIT_CONTROL(rec_rtx_entry, REC_RTX_ENTRY, (__u64)sk);
-	if (!e)
-		return ENTRY_LOST;
-	flow_read_identity(&flow, sk);
-	e->flow = flow;
-	owner_read(&e->owner, (__u64)sk);
-	e->born_ns = born_read((__u64)sk);
-	if (hook != RTX_HOOK_SOCKOPS)
-		owner_from_current(&e->task);
-	else /* verifier: a sockops program may not ask who runs */
-		__builtin_memset(&e->task, 0, sizeof(e->task));
-	e->hook = hook;
-	e->bits = bits;
-	if (typed)
-		entry_read_typed(e, sk);
-	else
-		entry_read_socket(e, sk, (void *)sk, false);
-	entry_read_segment(e, skb);
-	emit_submit(e);
-	return ENTRY_EMITTED;
-}
 
 struct attempt_end {
 	__s32 ret;
 	__u8 has_ret;
 	__u8 reached;
 	__u8 hook;
-	__u8 lost;  /* its ENTRY was: this is no event for user space */
-	__u32 segs; /* 0: take tcp_skb_pcount */
+	__u8 lost;   /* its ENTRY was: this is no event for user space */
+	__u8 queued; /* by the device of the last hop */
+	__u32 segs;  /* 0: take tcp_skb_pcount */
 };
+
+/*
+ * Emits ENTRY. @flow is filled in place first, so that a flow that nobody wants costs no more than that. @end: how the attempt
+ * ended, if it has.
+ */
+static __always_inline enum entry_result entry_emit(struct sock *sk, struct sk_buff *skb, enum rtx_hook hook, bool typed,
+						    const struct attempt_end *end)
+{
+	struct known_socket *known;
+	struct rec_rtx_entry *e;
+	__u64 key = (__u64)sk;
+	struct rec_flow flow;
+
+	if (!flow_read_ends(&flow, &sk->__sk_common) || !flow_wanted(&flow))
+		return ENTRY_UNWANTED;
+	e = EMIT_CONTROL(rec_rtx_entry, REC_RTX_ENTRY, (__u64)sk);
+	spurious_note(sk, e ? e->h.ts_ns : bpf_ktime_get_ns());
+	if (!e)
+		return ENTRY_LOST;
+	flow_read_identity(&flow, sk);
+	e->flow = flow;
+	known = bpf_map_lookup_elem(&sockets, &key);
+	if (known)
+		e->owner = known->owner;
+	else
+		__builtin_memset(&e->owner, 0, sizeof(e->owner));
+	e->born_ns = known ? known->born_ns : 0;
+	if (hook != RTX_HOOK_SOCKOPS)
+		owner_from_current(&e->task);
+	else /* verifier: a sockops program may not ask who runs */
+		__builtin_memset(&e->task, 0, sizeof(e->task));
+	e->hook = hook;
+	e->bits = end ? RTX_BIT_LATE | RTX_BIT_WHOLE : 0;
+	entry_read_tcp(e, sk, typed);
+	entry_read_segment(e, skb);
+	e->reached = end ? end->reached : 0;
+	e->queued = end ? end->queued : 0;
+	e->zero = 0;
+	e->ret = end ? end->ret : 0;
+	emit_submit(e);
+	return ENTRY_EMITTED;
+}
 
 static __always_inline void attempt_lost(const struct attempt_end *end, __u32 segs, bool synack)
 {
@@ -189,7 +215,8 @@ static __always_inline bool exit_emit_record(struct sock *sk, struct sk_buff *sk
 	x->hook = end->hook;
 	x->lost_entry = end->lost;
 	x->segs_out = BPF_CORE_READ((struct tcp_sock *)sk, segs_out);
-	x->zero2 = 0;
+	x->queued = end->queued;
+	__builtin_memset(x->zero2, 0, sizeof(x->zero2));
 	emit_submit(x);
 	return true;
 }
@@ -218,7 +245,7 @@ static __always_inline int attempt_enter(struct sock *sk, struct sk_buff *skb, e
 		open->inner = 1;
 		return 0;
 	}
-	entry = entry_emit(sk, skb, hook, 0, typed);
+	entry = entry_emit(sk, skb, hook, typed, NULL);
 	if (entry == ENTRY_UNWANTED) {
 		if (open)
 			slot_close(key);
@@ -246,6 +273,7 @@ static __always_inline int attempt_leave(struct sock *sk, struct sk_buff *skb, e
 	end.segs = BPF_CORE_READ((struct tcp_sock *)sk, total_retrans) - open->total_retrans;
 	end.reached = end.segs ? RTX_REACHED : RTX_REFUSED;
 	end.lost = open->lost;
+	end.queued = open->queued;
 	slot_close(key);
 	exit_emit(sk, skb, &end);
 	return 0;
@@ -336,16 +364,17 @@ static __always_inline __u8 attempt_reached(struct sock *sk, struct sk_buff *skb
 
 static __always_inline void attempt_whole(struct sock *sk, struct sk_buff *skb, enum rtx_hook hook, int err, bool typed)
 {
-	struct attempt_end end = { .ret = err, .has_ret = 1, .hook = hook };
-	enum entry_result entry = entry_emit(sk, skb, hook, RTX_BIT_LATE, typed);
+	struct attempt_end end = { .ret = err, .has_ret = 1, .hook = hook, .reached = attempt_reached(sk, skb, err) };
+	__u64 key = (__u64)sk;
+	struct inflight *open = bpf_map_lookup_elem(&slots, &key);
 
-	if (entry != ENTRY_UNWANTED) {
-		end.lost = entry == ENTRY_LOST;
-		end.reached = attempt_reached(sk, skb, err);
-		exit_emit(sk, skb, &end);
-	}
-	inject_note((__u64)sk);
-	slot_close((__u64)sk);
+	if (open)
+		end.queued = open->queued;
+	if (entry_emit(sk, skb, hook, typed, &end) == ENTRY_LOST)
+		attempt_lost(&end, BPF_CORE_READ(skb_tcb(skb), tcp_gso_segs), false);
+	inject_note(key);
+	if (open)
+		slot_close(key);
 }
 
 SEC("?tp_btf/tcp_retransmit_skb")
@@ -395,8 +424,9 @@ int tcp_retrans_ops(struct bpf_sock_ops *ctx)
 
 /* ---- SYN-ACK ---- */
 
+/* @whole: it has been sent. */
 static __always_inline enum entry_result synack_emit(const struct sock *listener, struct request_sock *req, enum rtx_hook hook,
-					__u8 bits)
+					bool whole)
 {
 	struct tcp_request_sock *treq = (void *)req;
 	struct rec_rtx_entry *e;
@@ -425,7 +455,10 @@ static __always_inline enum entry_result synack_emit(const struct sock *listener
 	e->mss = BPF_CORE_READ(req, mss);
 	e->tcp_flags = TCP_FLAG_SYN | TCP_FLAG_ACK;
 	e->hook = hook;
-	e->bits = bits;
+	if (whole) {
+		e->bits = RTX_BIT_LATE | RTX_BIT_WHOLE;
+		e->reached = RTX_REACHED;
+	}
 	emit_submit(e);
 	return ENTRY_EMITTED;
 }
@@ -450,7 +483,8 @@ static __always_inline bool synack_exit_record(struct request_sock *req, const s
 	x->hook = end->hook;
 	x->lost_entry = end->lost;
 	x->segs_out = 0;
-	x->zero2 = 0;
+	x->queued = 0;
+	__builtin_memset(x->zero2, 0, sizeof(x->zero2));
 	emit_submit(x);
 	return true;
 }
@@ -468,7 +502,7 @@ static __always_inline void synack_exit(struct request_sock *req, enum rtx_hook 
 static __always_inline int synack_enter(const struct sock *listener, struct request_sock *req)
 {
 	struct inflight s = { .hook = RTX_HOOK_SYNACK };
-	enum entry_result entry = synack_emit(listener, req, RTX_HOOK_SYNACK, 0);
+	enum entry_result entry = synack_emit(listener, req, RTX_HOOK_SYNACK, false);
 
 	if (entry == ENTRY_UNWANTED)
 		return 0;
@@ -526,10 +560,9 @@ int tcp_synack_kout(struct pt_regs *ctx)
 SEC("?tp_btf/tcp_retransmit_synack")
 int tcp_synack_tp(__u64 *ctx)
 {
-	struct request_sock *req = (void *)ctx[1];
-	enum entry_result entry = synack_emit((void *)ctx[0], req, RTX_HOOK_SYNACK_TP, RTX_BIT_LATE);
+	struct attempt_end end = { .has_ret = 1, .hook = RTX_HOOK_SYNACK_TP, .reached = RTX_REACHED };
 
-	if (entry != ENTRY_UNWANTED)
-		synack_exit(req, RTX_HOOK_SYNACK_TP, 0, entry == ENTRY_LOST);
+	if (synack_emit((void *)ctx[0], (void *)ctx[1], RTX_HOOK_SYNACK_TP, true) == ENTRY_LOST)
+		attempt_lost(&end, 1, true);
 	return 0;
 }

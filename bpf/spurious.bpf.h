@@ -6,19 +6,19 @@
 #include "rebpf.bpf.h"
 
 /* That @sk retransmits, and how it stands. */
-static __always_inline void spurious_note(struct sock *sk)
+static __always_inline void spurious_note(struct sock *sk, __u64 now)
 {
-	struct tcp_sock *tp = (void *)sk;
-	__u64 key = (__u64)sk, now;
+	struct tcp_sock *tp = CAST(cfg.has_cast, (struct tcp_sock *)sk);
+	const bool typed = cfg.has_cast;
 	struct retransmitter r = {}, *known;
+	__u64 key = (__u64)sk;
 
 	if (!cfg.note_retransmitters)
 		return;
-	now = bpf_ktime_get_ns();
 	known = bpf_map_lookup_elem(&retransmitters, &key);
 	if (known) {
 		known->noted_ns = now;
-		known->undo_marker = BPF_CORE_READ(tp, undo_marker);
+		known->undo_marker = FIELD(typed, tp, undo_marker);
 	} else {
 		r.noted_ns = now;
 		r.dsack_dups = BPF_CORE_READ(tp, dsack_dups);
@@ -57,8 +57,12 @@ static __always_inline void spurious_emit(struct sock *sk, enum spurious_evidenc
  */
 static __always_inline __u32 dsack_since(struct retransmitter *r, struct tcp_sock *tp)
 {
-	__u32 dups = BPF_CORE_READ(tp, dsack_dups), n = dups - r->dsack_dups;
+	const bool typed = cfg.has_cast;
+	__u32 dups, n;
 
+	tp = CAST(typed, tp);
+	dups = FIELD(typed, tp, dsack_dups);
+	n = dups - r->dsack_dups;
 	if (!n)
 		return 0;
 	r->dsack_dups = dups;

@@ -269,6 +269,29 @@ static void emit(struct correlate *c, struct attempt *a)
 
 /* ---- records ---- */
 
+static void take_exit(struct correlate *c, const struct rec_rtx_exit *x);
+
+/* The EXIT that an ENTRY of a whole attempt is. */
+static struct rec_rtx_exit exit_of(const struct rec_rtx_entry *e)
+{
+	return (struct rec_rtx_exit){
+		.h = e->h,
+		.sk = e->flow.sk,
+		.skb = e->skb,
+		.stamp_ns = e->stamp_ns,
+		.ret = e->ret,
+		.seq = e->seq,
+		.end_seq = e->end_seq,
+		.segs = e->segs,
+		.total_retrans = e->total_retrans,
+		.has_ret = 1,
+		.reached = e->reached,
+		.hook = e->hook,
+		.segs_out = e->segs_out,
+		.queued = e->queued,
+	};
+}
+
 static void take_entry(struct correlate *c, const struct rec_rtx_entry *e)
 {
 	bool late = e->bits & RTX_BIT_LATE;
@@ -281,15 +304,22 @@ static void take_entry(struct correlate *c, const struct rec_rtx_entry *e)
 	}
 	if (!o)
 		o = begin(c, e->flow.sk, e->skb, e->h.ts_ns);
-	/* No place for it: its exit will be one that has lost its entry. */
-	if (!o)
+	/* No place for it: its exit is one that has lost its entry. */
+	if (!o) {
+		c->stats.incomplete += !!(e->bits & RTX_BIT_WHOLE);
 		return;
+	}
 	o->a.has_entry = true;
 	o->a.entry = *e;
 	o->a.skb = e->skb;
 	if (c->owner.sk == e->flow.sk)
 		o->a.entry.owner = c->owner.owner;
 	c->owner.sk = 0;
+	if (e->bits & RTX_BIT_WHOLE) {
+		struct rec_rtx_exit x = exit_of(e);
+
+		take_exit(c, &x);
+	}
 }
 
 /* By how much @b left later than @a; 0 also if either has lost its stamp. */
@@ -327,6 +357,8 @@ static void take_tc(struct correlate *c, const struct rec_rtx_tc *t)
 
 	if (!o || o->a.hop_count == EV_MAX_HOPS - 1)
 		return;
+	if (t->c.prior_queued && o->a.hop_count)
+		o->a.hop[o->a.hop_count - 1].queued = true;
 	o->a.hop[o->a.hop_count].tc = *t;
 	o->a.hop[o->a.hop_count++].queued = false;
 }
@@ -415,6 +447,8 @@ static void take_exit(struct correlate *c, const struct rec_rtx_exit *x)
 	}
 	o->a.has_exit = true;
 	o->a.exit = *x;
+	if (x->queued && o->a.hop_count)
+		o->a.hop[o->a.hop_count - 1].queued = true;
 	keep_own_copies(&o->a);
 	set_begin(&o->a);
 	openset_finish(c->open, o);

@@ -185,6 +185,7 @@ static void read_btf(struct features *f, const struct btf *btf)
 				     function_params(btf, "tcp_v4_connect") == 3 &&
 				     function_params(btf, "tcp_v6_connect") == 3;
 	f->has[FEATURE_FN_SACKTAG] = function_params(btf, "tcp_sacktag_write_queue") == 4;
+	f->has[FEATURE_FN_CAST] = function_params(btf, "bpf_rdonly_cast") == 2;
 	f->has[FEATURE_FN_UNDO] = function_params(btf, "tcp_undo_cwnd_reduction") == 2;
 	f->has[FEATURE_TP_RETRANSMIT] = tracepoint_args(btf, "tcp_retransmit_skb") >= 2;
 	f->has[FEATURE_TP_RETRANSMIT_ERR] = tracepoint_arg_is(btf, "tcp_retransmit_skb", 2, "int");

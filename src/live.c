@@ -243,8 +243,10 @@ static void on_ring_record(void *ctx, const void *data, size_t size)
 		if (h->ts_ns > l->read_ns[ring])
 			l->read_ns[ring] = h->ts_ns;
 		l->survey_wanted |= h->kind == REC_RTX_EXIT;
-		if (h->kind == REC_RTX_ENTRY && size >= sizeof(struct rec_rtx_entry))
+		if (h->kind == REC_RTX_ENTRY && size >= sizeof(struct rec_rtx_entry)) {
+			l->survey_wanted |= !!(((const struct rec_rtx_entry *)data)->bits & RTX_BIT_WHOLE);
 			note_entry(l, data);
+		}
 	}
 	enrich_record(l->enrich, data, size);
 }
@@ -374,11 +376,11 @@ static void print_rate(struct live *l, uint64_t now_ns)
 		return;
 	counters_read(l->shared, l->cpus, &counters);
 	log_notice("rate: %llu retransmissions/s, total %llu; %llu drops of TCP/s, total %llu",
-		   per_second(counters.produced[REC_RTX_EXIT] - l->rate_produced, now_ns - l->rate_at_ns),
-		   (unsigned long long)counters.produced[REC_RTX_EXIT],
+		   per_second(counters.produced[REC_RTX_ENTRY] - l->rate_produced, now_ns - l->rate_at_ns),
+		   (unsigned long long)counters.produced[REC_RTX_ENTRY],
 		   per_second(counters.drops_tcp - l->rate_drops, now_ns - l->rate_at_ns),
 		   (unsigned long long)counters.drops_tcp);
-	l->rate_produced = counters.produced[REC_RTX_EXIT];
+	l->rate_produced = counters.produced[REC_RTX_ENTRY];
 	l->rate_drops = counters.drops_tcp;
 	l->rate_at_ns = now_ns;
 }
@@ -391,7 +393,7 @@ static void print_total(const struct live *l)
 	if (l->options->format != OUTPUT_COUNT_ONLY)
 		return;
 	counters_read(l->shared, l->cpus, &counters);
-	log_notice("counted: %llu retransmissions, %llu drops of TCP", (unsigned long long)counters.produced[REC_RTX_EXIT],
+	log_notice("counted: %llu retransmissions, %llu drops of TCP", (unsigned long long)counters.produced[REC_RTX_ENTRY],
 		   (unsigned long long)counters.drops_tcp);
 }
 
@@ -405,7 +407,7 @@ static void print_hint(struct live *l, uint64_t now_ns)
 	l->hinted = true;
 	counters_read(l->shared, l->cpus, &counters);
 	log_notice("no events yet: %llu retransmissions and %llu drops of TCP seen on %u interfaces, none matches %s",
-		   (unsigned long long)counters.produced[REC_RTX_EXIT], (unsigned long long)counters.drops_tcp,
+		   (unsigned long long)counters.produced[REC_RTX_ENTRY], (unsigned long long)counters.drops_tcp,
 		   l->egress ? egress_count(l->egress) : 0,
 		   l->options->filters[0] ? l->options->filters : "(no filter is set)");
 }

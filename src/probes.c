@@ -33,6 +33,7 @@ struct probes {
 	unsigned int link_count;
 	struct bpf_link *poll; /* iterator of probes_poll_spurious; NULL: not yet, or it failed */
 	bool poll_failed;
+	uint64_t poll_from_ns; /* not before */
 };
 
 static bool has_role(const struct plan *plan, enum role r, const char *name)
@@ -50,6 +51,7 @@ static void configure(struct config *cfg, const struct plan *plan, const struct 
 	cfg->drop_has_reason = has_role(plan, ROLE_DROP, "tracepoint-sk") || has_role(plan, ROLE_DROP, "tracepoint-reason");
 	cfg->drop_has_rx_sk = has_role(plan, ROLE_DROP, "tracepoint-sk");
 	cfg->drop_stack = o->stack;
+	cfg->has_cast = f->has[FEATURE_FN_CAST];
 	cfg->drop_count_only = o->format == OUTPUT_COUNT_ONLY;
 	cfg->all_protocols = o->all_protocols;
 	cfg->nat_possible = config->nat_possible;
@@ -271,17 +273,19 @@ void probes_poll_spurious(struct probes *p)
 	union bpf_iter_link_info info = {};
 	LIBBPF_OPTS(bpf_iter_attach_opts, opts, .link_info = &info, .link_info_len = sizeof(info));
 	struct bpf_program *prog = p->skel->progs.rebpf_dsack_poll;
-	uint64_t last = *(volatile __u64 *)&p->skel->bss->shared.retransmitted_ns;
+	uint64_t last = *(volatile __u64 *)&p->skel->bss->shared.retransmitted_ns, now_ns = clock_mono_ns();
 
 	/* A second more: what was noted as the time ran out is looked at once more. */
-	if (!last || p->poll_failed || !bpf_program__autoload(prog) ||
-	    clock_mono_ns() > last + REBPF_SPURIOUS_NS + NSEC_PER_SEC)
+	if (!last || p->poll_failed || !bpf_program__autoload(prog) || now_ns < p->poll_from_ns ||
+	    now_ns > last + REBPF_SPURIOUS_NS + NSEC_PER_SEC)
 		return;
 	if (!p->poll) {
 		info.map.map_fd = (__u32)bpf_map__fd(p->skel->maps.retransmitters);
 		p->poll = bpf_program__attach_iter(prog, &opts);
 	}
 	p->poll_failed = !p->poll || run_iterator(p->poll);
+	/* With many sockets it takes its time: a hundredth of a CPU's at most. */
+	p->poll_from_ns = now_ns + 100 * (clock_mono_ns() - now_ns);
 	if (p->poll_failed)
 		log_warning("cannot look for DSACKs: %s", strerror(errno));
 }

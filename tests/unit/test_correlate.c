@@ -711,6 +711,83 @@ static void test_stacked_devices(void **state)
 	assert_one("rto #1 1000+1448 x1 tc=eth0.7:OK,eth0:OK ret=0 sent drop=-");
 }
 
+/* The same, as the kernel side says it of devices that are watched: in the next record of the attempt. */
+static void test_stacked_devices_without_queued(void **state)
+{
+	union record t, x;
+
+	(void)state;
+	start(HOST_MODE_1);
+	feed(make_entry(SK, SKB));
+	t = make_tc(SK, SKB, COPY);
+	set_device(&t.rec_rtx_tc.c, 7, "eth0.7");
+	feed(t);
+	t = make_tc(SK, SKB, COPY);
+	t.rec_rtx_tc.c.prior_queued = 1;
+	feed(t);
+	x = make_exit(SK, SKB, 0);
+	x.rec_rtx_exit.queued = 1;
+	feed(x);
+	assert_one("rto #1 1000+1448 x1 tc=eth0.7:OK,eth0:OK ret=0 sent drop=-");
+}
+
+/* Not by the first: then it was sent elsewhere from there. */
+static void test_redirect_without_queued(void **state)
+{
+	union record t, x;
+
+	(void)state;
+	start(HOST_MODE_1);
+	feed(make_entry(SK, SKB));
+	feed(make_tc(SK, SKB, COPY));
+	t = make_tc(SK, SKB, COPY);
+	set_device(&t.rec_rtx_tc.c, 5, "eth5");
+	feed(t);
+	x = make_exit(SK, SKB, 0);
+	x.rec_rtx_exit.queued = 1;
+	feed(x);
+	assert_one("rto #1 1000+1448 x1 tc=eth0:REDIRECT(other),eth5:OK ret=0 sent drop=-");
+}
+
+static union record make_whole(uint64_t sk, uint64_t skb, int ret)
+{
+	union record r = make_late_entry(sk, skb);
+
+	r.rec_rtx_entry.bits |= RTX_BIT_WHOLE;
+	r.rec_rtx_entry.reached = RTX_REACHED;
+	r.rec_rtx_entry.ret = ret;
+	return r;
+}
+
+/* One record for the beginning and the end. */
+static void test_whole(void **state)
+{
+	union record e, t;
+
+	(void)state;
+	start(HOST_MODE_2);
+	e = make_whole(SK, SKB, 0);
+	t = make_tc(SK, SKB, COPY);
+	t.rec_rtx_tc.c.stamp_ns = e.rec_rtx_entry.stamp_ns;
+	feed(t);
+	e.rec_rtx_entry.queued = 1;
+	feed(e);
+	assert_one("rto #1 1000+1448 x1 tc=eth0:OK ret=0 sent drop=-");
+	feed(make_whole(SK2, SKB, -105));
+	assert_one("rto #1 1000+1448 x1 tc=null ret=-105 dropped drop=-");
+	assert_int_equal(stats().incomplete, 0);
+}
+
+/* No place to keep it: said. */
+static void test_whole_without_place(void **state)
+{
+	(void)state;
+	start_bounded(HOST_MODE_1, 1, 64);
+	feed(make_entry(SK, SKB));
+	feed(make_whole(SK2, SKB, 0));
+	assert_int_equal(stats().incomplete, 1);
+}
+
 /* The same, and a program on the lower device shoots it. */
 static void test_shot_on_second_device(void **state)
 {
@@ -2569,6 +2646,10 @@ int main(void)
 		TEST(test_redirect_of_copy),
 		TEST(test_place_used_again),
 		TEST(test_stacked_devices),
+		TEST(test_stacked_devices_without_queued),
+		TEST(test_redirect_without_queued),
+		TEST(test_whole),
+		TEST(test_whole_without_place),
 		TEST(test_shot_on_second_device),
 		TEST(test_queued_in_other_netns),
 		TEST(test_more_hops_than_fit),
