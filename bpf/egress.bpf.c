@@ -7,12 +7,14 @@ static __always_inline void tc_emit(__u64 key, __u64 p, struct sk_buff *skb, con
 				    bool prior_queued)
 {
 	struct rec_rtx_tc *t = EMIT_CONTROL(rec_rtx_tc, REC_RTX_TC, key);
-	struct sock *sk = CAST(cfg.has_cast, (struct sock *)key);
-	const bool typed = cfg.has_cast;
 	struct tcp_skb_cb *tcb;
+	struct sock *sk;
+	bool typed;
 
 	if (!t)
 		return;
+	typed = cfg.has_cast;
+	sk = CAST(typed, (struct sock *)key);
 	copy_read(&t->c, key, p, skb, pkt);
 	t->c.prior_queued = prior_queued;
 	t->verdict = verdict;

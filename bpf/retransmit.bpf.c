@@ -154,9 +154,10 @@ static __always_inline enum entry_result entry_emit(struct sock *sk, struct sk_b
 	if (!flow_read_ends(&flow, &sk->__sk_common) || !flow_wanted(&flow))
 		return ENTRY_UNWANTED;
 	e = EMIT_CONTROL(rec_rtx_entry, REC_RTX_ENTRY, (__u64)sk);
-	spurious_note(sk, e ? e->h.ts_ns : bpf_ktime_get_ns());
+	/* verifier: 5.10 forgets, if anything is asked between, which way has a record. */
 	if (!e)
 		return ENTRY_LOST;
+	spurious_note(sk, e->h.ts_ns);
 	flow_read_identity(&flow, sk);
 	e->flow = flow;
 	known = bpf_map_lookup_elem(&sockets, &key);
