@@ -127,7 +127,8 @@ static __always_inline struct inflight *tc_slot(struct sk_buff *skb, __u64 key)
 
 /*
  * Can this packet be none of an attempt to retransmit? With entry hooks while none is under way. Without, if its socket has not
- * retransmitted yet: total_retrans is advanced before the transmission (__tcp_retransmit_skb).
+ * retransmitted yet: total_retrans is advanced before the transmission (__tcp_retransmit_skb); or if it is new data, while none
+ * is under way.
  */
 static __always_inline bool tc_is_idle(struct __sk_buff *ctx)
 {
@@ -140,7 +141,7 @@ static __always_inline bool tc_is_idle(struct __sk_buff *ctx)
 	if (!sk)
 		return true;
 	tp = bpf_tcp_sock(sk);
-	return !tp || !tp->total_retrans;
+	return !tp || !tp->total_retrans || (!shared.in_flight && tc_is_new(ctx, tp->snd_nxt));
 }
 
 /* Without entry hooks, the packet may be the one that opens the slot. */

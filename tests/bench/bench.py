@@ -355,17 +355,19 @@ def iperf(other, *args):
 
 
 def bench_tc(options, folder, other):
-    print("tc: the classifier on iperf3 over veth")
-    values = {"empty": [], "rebpf": []}
-    for _ in range(options.rounds):
-        with stats(), Tracer(inside(EMPTY, "tcx", "b0"), ("o", "ready")) as empty, \
-                rebpf("-o", "none") as tracer:
-            iperf(other)
-            number_ = empty.text().split()[1]
-            values["empty"].append(costs([number_])["bench_empty"][1])
-            values["rebpf"].append(costs(tracer.programs()).get("rebpf_tc_egress", (0, 0))[1])
-    for name, found in values.items():
-        print("%-18s %6.0f ns (%s)" % (name, statistics.median(found), " ".join("%.0f" % v for v in found)))
+    print("tc: the classifier on iperf3 over veth with a window too small to lose packets, and where one in 10,000 is lost")
+    for what, rule in (("new", "tcp dport 9 counter"), ("retransmitted", "tcp dport 5201 numgen random mod 10000 == 0")):
+        values = []
+        for _ in range(options.rounds):
+            with loss(other, rule), stats(), Tracer(inside(EMPTY, "tcx", "b0"), ("o", "ready")) as empty, \
+                    rebpf("-o", "none") as tracer:
+                iperf(other, "-w", "128K")
+                values.append((costs([empty.text().split()[1]])["bench_empty"][1],
+                               *costs(tracer.programs())["rebpf_tc_egress"][::-1]))
+            values[-1] += (number(tracer.text(), "Attempts seen"),)
+        print("%-18s %6.0f ns over an empty one's %.0f (%s)" % (
+            what, statistics.median(v[1] - v[0] for v in values), statistics.median(v[0] for v in values),
+            " ".join("%.0f-%.0f, %d runs, %d attempts;" % (v[1], *v[:1], *v[2:]) for v in values)))
     rates = {"untraced": [], "traced": []}
     for args, what in (((), "Gbit/s"), (("-l", "64", "-N"), "Gbit/s, 64 bytes a write")):
         for name in rates:
