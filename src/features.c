@@ -16,6 +16,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "btfindex.h"
 #include "log.h"
 #include "util.h"
 
@@ -30,82 +31,74 @@ const char *feature_why_not(enum feature f)
 	return why[f];
 }
 
-/* "" where the file gives no such string: libbpf (1.1) does not look at the offsets of names before they are asked for. */
-static const char *name_at(const struct btf *btf, __u32 offset)
-{
-	const char *name = btf__name_by_offset(btf, offset);
-
-	return name ? name : "";
-}
-
 /* Arguments of a tracepoint, from its typedef "btf_trace_NAME"; -1: there is no such tracepoint. */
-static int tracepoint_args(const struct btf *btf, const char *name)
+static int tracepoint_args(const struct btf_index *index, const char *name)
 {
 	const struct btf_type *t;
 	char type_name[64];
 	int id;
 
 	snprintf(type_name, sizeof(type_name), "btf_trace_%s", name);
-	id = btf__find_by_name_kind(btf, type_name, BTF_KIND_TYPEDEF);
+	id = btf_index_find(index, type_name, BTF_KIND_TYPEDEF);
 	if (id < 0)
 		return -1;
-	t = btf__type_by_id(btf, btf__type_by_id(btf, (__u32)id)->type); /* PTR */
+	t = btf__type_by_id(index->btf, btf__type_by_id(index->btf, (__u32)id)->type); /* PTR */
 	if (!t || !btf_is_ptr(t))
 		return -1;
-	t = btf__type_by_id(btf, t->type); /* FUNC_PROTO; its first argument is the void * of the probe */
+	t = btf__type_by_id(index->btf, t->type); /* FUNC_PROTO; its first argument is the void * of the probe */
 	return t && btf_is_func_proto(t) ? btf_vlen(t) - 1 : -1;
 }
 
 /* Is argument @n (from 0) of a tracepoint of a type named @type? */
-static bool tracepoint_arg_is(const struct btf *btf, const char *name, int n, const char *type)
+static bool tracepoint_arg_is(const struct btf_index *index, const char *name, int n, const char *type)
 {
 	const struct btf_type *t, *arg;
 	char type_name[64];
 	int id;
 
-	if (tracepoint_args(btf, name) <= n)
+	if (tracepoint_args(index, name) <= n)
 		return false;
 	snprintf(type_name, sizeof(type_name), "btf_trace_%s", name);
-	id = btf__find_by_name_kind(btf, type_name, BTF_KIND_TYPEDEF);
-	t = btf__type_by_id(btf, btf__type_by_id(btf, (__u32)id)->type);
-	t = btf__type_by_id(btf, t->type);
-	arg = btf__type_by_id(btf, btf_params(t)[n + 1].type);
-	return arg && !strcmp(name_at(btf, arg->name_off), type);
+	id = btf_index_find(index, type_name, BTF_KIND_TYPEDEF);
+	t = btf__type_by_id(index->btf, btf__type_by_id(index->btf, (__u32)id)->type);
+	t = btf__type_by_id(index->btf, t->type);
+	arg = btf__type_by_id(index->btf, btf_params(t)[n + 1].type);
+	return arg && !strcmp(btf_name_at(index->btf, arg->name_off), type);
 }
 
 /* Parameters of a kernel function that trampolines can attach to; -1: none of that name. */
-static int function_params(const struct btf *btf, const char *name)
+static int function_params(const struct btf_index *index, const char *name)
 {
-	int id = btf__find_by_name_kind(btf, name, BTF_KIND_FUNC);
+	int id = btf_index_find(index, name, BTF_KIND_FUNC);
 	const struct btf_type *proto;
 
 	if (id < 0)
 		return -1;
-	proto = btf__type_by_id(btf, btf__type_by_id(btf, (__u32)id)->type);
+	proto = btf__type_by_id(index->btf, btf__type_by_id(index->btf, (__u32)id)->type);
 	return proto && btf_is_func_proto(proto) ? btf_vlen(proto) : -1;
 }
 
-static bool enumerator_exists(const struct btf *btf, const char *enum_name, const char *name)
+static bool enumerator_exists(const struct btf_index *index, const char *enum_name, const char *name)
 {
-	int id = btf__find_by_name_kind(btf, enum_name, BTF_KIND_ENUM);
-	const struct btf_type *t = id < 0 ? NULL : btf__type_by_id(btf, (__u32)id);
+	int id = btf_index_find(index, enum_name, BTF_KIND_ENUM);
+	const struct btf_type *t = id < 0 ? NULL : btf__type_by_id(index->btf, (__u32)id);
 	const struct btf_enum *e = t ? btf_enum(t) : NULL;
 
 	for (int i = 0; t && i < btf_vlen(t); i++)
-		if (!strcmp(name_at(btf, e[i].name_off), name))
+		if (!strcmp(btf_name_at(index->btf, e[i].name_off), name))
 			return true;
 	return false;
 }
 
 /* Loads and attaches the smallest fentry program there is: some kernels have the BTF and refuse the rest, or refuse some. */
-static bool trampoline_works(const struct btf *btf, const char *function)
+static bool trampoline_works(const struct btf_index *index, const char *function)
 {
 	const struct bpf_insn insns[] = {
 		{ .code = BPF_ALU64 | BPF_MOV | BPF_K, .dst_reg = BPF_REG_0, .imm = 0 },
 		{ .code = BPF_JMP | BPF_EXIT },
 	};
 	LIBBPF_OPTS(bpf_prog_load_opts, opts, .expected_attach_type = BPF_TRACE_FENTRY);
-	int id = btf__find_by_name_kind(btf, function, BTF_KIND_FUNC);
+	int id = btf_index_find(index, function, BTF_KIND_FUNC);
 	int prog, link;
 
 	if (id < 0)
@@ -169,58 +162,58 @@ static bool find_cgroup2(char *path, size_t size)
 	return found;
 }
 
-static void read_btf(struct features *f, const struct btf *btf)
+static void read_btf(struct features *f, const struct btf_index *index)
 {
-	int accept_params = function_params(btf, "inet_csk_accept");
+	int accept_params = function_params(index, "inet_csk_accept");
 
-	f->has[FEATURE_FN_RETRANSMIT] = function_params(btf, "tcp_retransmit_skb") == 3;
-	f->has[FEATURE_FN_DIRECT] = function_params(btf, "__tcp_retransmit_skb") == 3;
-	f->has[FEATURE_FN_RTX_SYNACK] = function_params(btf, "tcp_rtx_synack") == 2;
-	f->has[FEATURE_FN_LISTEN] = function_params(btf, "tcp_conn_request") == 4 &&
-				    function_params(btf, "security_inet_conn_request") == 3 &&
-				    function_params(btf, "tcp_create_openreq_child") == 3 &&
-				    function_params(btf, "tcp_v4_syn_recv_sock") >= 6 &&
-				    function_params(btf, "tcp_v6_syn_recv_sock") >= 6;
-	f->has[FEATURE_FN_CONNECT] = function_params(btf, "tcp_connect") == 1 &&
-				     function_params(btf, "tcp_v4_connect") == 3 &&
-				     function_params(btf, "tcp_v6_connect") == 3;
-	f->has[FEATURE_FN_SACKTAG] = function_params(btf, "tcp_sacktag_write_queue") == 4;
-	f->has[FEATURE_FN_CAST] = function_params(btf, "bpf_rdonly_cast") == 2;
-	f->has[FEATURE_FN_UNDO] = function_params(btf, "tcp_undo_cwnd_reduction") == 2;
-	f->has[FEATURE_TP_RETRANSMIT] = tracepoint_args(btf, "tcp_retransmit_skb") >= 2;
-	f->has[FEATURE_TP_RETRANSMIT_ERR] = tracepoint_arg_is(btf, "tcp_retransmit_skb", 2, "int");
-	f->has[FEATURE_TP_SYNACK] = tracepoint_args(btf, "tcp_retransmit_synack") >= 2;
-	f->has[FEATURE_TP_KFREE_SKB] = tracepoint_args(btf, "kfree_skb") >= 2;
-	f->has[FEATURE_TP_KFREE_REASON] = tracepoint_arg_is(btf, "kfree_skb", 2, "skb_drop_reason");
-	f->has[FEATURE_TP_KFREE_RX_SK] = tracepoint_args(btf, "kfree_skb") >= 4;
-	f->has[FEATURE_TP_NET_DEV_QUEUE] = tracepoint_args(btf, "net_dev_queue") >= 1;
-	f->has[FEATURE_TP_SET_STATE] = tracepoint_args(btf, "inet_sock_set_state") >= 3;
-	f->has[FEATURE_TP_RCV_SPACE] = tracepoint_args(btf, "tcp_rcv_space_adjust") >= 1;
-	f->has[FEATURE_TP_DESTROY_SOCK] = tracepoint_args(btf, "tcp_destroy_sock") >= 1;
-	f->has[FEATURE_TP_CONG_STATE] = tracepoint_args(btf, "tcp_cong_state_set") >= 2;
+	f->has[FEATURE_FN_RETRANSMIT] = function_params(index, "tcp_retransmit_skb") == 3;
+	f->has[FEATURE_FN_DIRECT] = function_params(index, "__tcp_retransmit_skb") == 3;
+	f->has[FEATURE_FN_RTX_SYNACK] = function_params(index, "tcp_rtx_synack") == 2;
+	f->has[FEATURE_FN_LISTEN] = function_params(index, "tcp_conn_request") == 4 &&
+				    function_params(index, "security_inet_conn_request") == 3 &&
+				    function_params(index, "tcp_create_openreq_child") == 3 &&
+				    function_params(index, "tcp_v4_syn_recv_sock") >= 6 &&
+				    function_params(index, "tcp_v6_syn_recv_sock") >= 6;
+	f->has[FEATURE_FN_CONNECT] = function_params(index, "tcp_connect") == 1 &&
+				     function_params(index, "tcp_v4_connect") == 3 &&
+				     function_params(index, "tcp_v6_connect") == 3;
+	f->has[FEATURE_FN_SACKTAG] = function_params(index, "tcp_sacktag_write_queue") == 4;
+	f->has[FEATURE_FN_CAST] = function_params(index, "bpf_rdonly_cast") == 2;
+	f->has[FEATURE_FN_UNDO] = function_params(index, "tcp_undo_cwnd_reduction") == 2;
+	f->has[FEATURE_TP_RETRANSMIT] = tracepoint_args(index, "tcp_retransmit_skb") >= 2;
+	f->has[FEATURE_TP_RETRANSMIT_ERR] = tracepoint_arg_is(index, "tcp_retransmit_skb", 2, "int");
+	f->has[FEATURE_TP_SYNACK] = tracepoint_args(index, "tcp_retransmit_synack") >= 2;
+	f->has[FEATURE_TP_KFREE_SKB] = tracepoint_args(index, "kfree_skb") >= 2;
+	f->has[FEATURE_TP_KFREE_REASON] = tracepoint_arg_is(index, "kfree_skb", 2, "skb_drop_reason");
+	f->has[FEATURE_TP_KFREE_RX_SK] = tracepoint_args(index, "kfree_skb") >= 4;
+	f->has[FEATURE_TP_NET_DEV_QUEUE] = tracepoint_args(index, "net_dev_queue") >= 1;
+	f->has[FEATURE_TP_SET_STATE] = tracepoint_args(index, "inet_sock_set_state") >= 3;
+	f->has[FEATURE_TP_RCV_SPACE] = tracepoint_args(index, "tcp_rcv_space_adjust") >= 1;
+	f->has[FEATURE_TP_DESTROY_SOCK] = tracepoint_args(index, "tcp_destroy_sock") >= 1;
+	f->has[FEATURE_TP_CONG_STATE] = tracepoint_args(index, "tcp_cong_state_set") >= 2;
 	f->has[FEATURE_ACCEPT_4_ARGS] = accept_params == 4;
 	f->has[FEATURE_ACCEPT_2_ARGS] = accept_params == 2;
 	f->has[FEATURE_ITER_TASK_FILE] =
-		btf__find_by_name_kind(btf, "bpf_iter__task_file", BTF_KIND_STRUCT) >= 0;
+		btf_index_find(index, "bpf_iter__task_file", BTF_KIND_STRUCT) >= 0;
 	f->has[FEATURE_ITER_MAP_ELEM] =
-		btf__find_by_name_kind(btf, "bpf_iter__bpf_map_elem", BTF_KIND_STRUCT) >= 0;
-	f->counts_memlock = btf__find_by_name_kind(btf, "bpf_map_memory", BTF_KIND_STRUCT) >= 0;
-	f->has[FEATURE_TCX] = enumerator_exists(btf, "bpf_attach_type", "BPF_TCX_EGRESS");
+		btf_index_find(index, "bpf_iter__bpf_map_elem", BTF_KIND_STRUCT) >= 0;
+	f->counts_memlock = btf_index_find(index, "bpf_map_memory", BTF_KIND_STRUCT) >= 0;
+	f->has[FEATURE_TCX] = enumerator_exists(index, "bpf_attach_type", "BPF_TCX_EGRESS");
 }
 
-/* Every enumerator of @enum_name in @btf; a missing enum has none. */
-static int reasons_of_enum(const struct btf *btf, const char *enum_name, features_reason_fn *add, void *ctx)
+/* Every enumerator of the enum @id of @btf; a missing one (@id < 0) has none. */
+static int reasons_of_enum(const struct btf *btf, int id, features_reason_fn *add, void *ctx)
 {
-	int id = btf__find_by_name_kind(btf, enum_name, BTF_KIND_ENUM), err = 0;
+	int err = 0;
 	const struct btf_type *t = id < 0 ? NULL : btf__type_by_id(btf, (__u32)id);
 
 	for (int i = 0; t && !err && i < btf_vlen(t); i++)
-		err = add(ctx, (__u32)btf_enum(t)[i].val, name_at(btf, btf_enum(t)[i].name_off));
+		err = add(ctx, (__u32)btf_enum(t)[i].val, btf_name_at(btf, btf_enum(t)[i].name_off));
 	return err;
 }
 
 /* The sub-systems' enums; the first is in the kernel's own BTF by 7.1, the others in their modules'. */
-static int read_reasons(const struct btf *vmlinux, bool try_modules, features_reason_fn *add, void *ctx)
+static int read_reasons(const struct btf_index *vmlinux, bool try_modules, features_reason_fn *add, void *ctx)
 {
 	static const struct {
 		const char *module, *enum_name;
@@ -236,13 +229,13 @@ static int read_reasons(const struct btf *vmlinux, bool try_modules, features_re
 	for (size_t i = 0; i < ARRAY_SIZE(sub) && !err; i++) {
 		struct btf *btf;
 
-		err = reasons_of_enum(vmlinux, sub[i].enum_name, add, ctx);
+		err = reasons_of_enum(vmlinux->btf, btf_index_find(vmlinux, sub[i].enum_name, BTF_KIND_ENUM), add, ctx);
 		if (err || !sub[i].module || !try_modules)
 			continue;
-		btf = btf__load_module_btf(sub[i].module, (struct btf *)vmlinux);
+		btf = btf__load_module_btf(sub[i].module, (struct btf *)vmlinux->btf);
 		if (libbpf_get_error(btf))
 			continue; /* the module is not loaded */
-		err = reasons_of_enum(btf, sub[i].enum_name, add, ctx);
+		err = reasons_of_enum(btf, btf__find_by_name_kind(btf, sub[i].enum_name, BTF_KIND_ENUM), add, ctx);
 		btf__free(btf);
 	}
 	return err;
@@ -267,6 +260,7 @@ static int print_libbpf(enum libbpf_print_level level, const char *fmt, va_list 
 int features_probe(struct features *f, const char *btf_path, features_reason_fn *add_reason, void *ctx)
 {
 	struct timespec tick;
+	struct btf_index index;
 	struct utsname uts;
 	struct btf *btf;
 	long err;
@@ -287,14 +281,20 @@ int features_probe(struct features *f, const char *btf_path, features_reason_fn 
 		return log_error((int)err,
 				 "this kernel (%s) has no BTF (/sys/kernel/btf/vmlinux): rebpf needs CONFIG_DEBUG_INFO_BTF=y",
 				 f->release);
-	read_btf(f, btf);
-	f->has[FEATURE_TRAMPOLINE] = btf_path || trampoline_works(btf, "tcp_retransmit_skb");
-	f->has[FEATURE_FN_LISTEN_ARGS] = btf_path ? function_params(btf, "tcp_v4_syn_recv_sock") <= 6 :
-						    trampoline_works(btf, "tcp_v4_syn_recv_sock");
+	err = btf_index_init(&index, btf);
+	if (err) {
+		btf__free(btf);
+		return log_error((int)err, "out of memory");
+	}
+	read_btf(f, &index);
+	f->has[FEATURE_TRAMPOLINE] = btf_path || trampoline_works(&index, "tcp_retransmit_skb");
+	f->has[FEATURE_FN_LISTEN_ARGS] = btf_path ? function_params(&index, "tcp_v4_syn_recv_sock") <= 6 :
+						    trampoline_works(&index, "tcp_v4_syn_recv_sock");
 	f->has[FEATURE_KPROBE] = btf_path || kprobes_work();
 	f->has[FEATURE_FN_DIRECT_REST] = !btf_path && !kprobe_try("__tcp_retransmit_skb.part.0");
 	f->has[FEATURE_CGROUP2] = find_cgroup2(f->cgroup2_path, sizeof(f->cgroup2_path));
-	err = read_reasons(btf, !btf_path, add_reason, ctx);
+	err = read_reasons(&index, !btf_path, add_reason, ctx);
+	btf_index_free(&index);
 	btf__free(btf);
 	return (int)err;
 }

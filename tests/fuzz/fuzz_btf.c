@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/* links: tests/fuzz/fuzz.c tests/fuzz/check.c src/features.c src/reasons.c src/plan.c src/log.c src/util.c -lbpf */
+/* links: tests/fuzz/fuzz.c tests/fuzz/check.c src/features.c src/btfindex.c src/reasons.c src/plan.c src/log.c src/util.c -lbpf */
 /*
  * Arbitrary bytes as the kernel's BTF: a plan is made from whatever it says, and every reason has a name. libbpf reads it,
  * so it begins as raw BTF does (of other files libelf would have to make something), and its header's lengths are sane.
