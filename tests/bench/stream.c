@@ -63,8 +63,7 @@ static union record dropped(unsigned int flow, unsigned int turn, uint32_t flags
 static void put_attempt(unsigned int flow, unsigned int turn, uint64_t sent_ns)
 {
 	uint64_t sk = SK + flow * 4096ULL, skb = SKB + turn * 256;
-	union record entry = make_entry(sk, skb), tc = make_tc(sk, skb, COPY), queued = make_queued(sk, skb, COPY),
-		     out = make_exit(sk, skb, 0);
+	union record entry = make_entry(sk, skb), tc = make_tc(sk, skb, COPY), out = make_exit(sk, skb, 0);
 	struct rec_rtx_entry *e = &entry.rec_rtx_entry;
 
 	set_address(e->flow.laddr, flow);
@@ -79,9 +78,9 @@ static void put_attempt(unsigned int flow, unsigned int turn, uint64_t sent_ns)
 	tc.rec_rtx_tc.c.end_seq = out.rec_rtx_exit.end_seq = e->end_seq;
 	tc.rec_rtx_tc.c.stamp_ns = out.rec_rtx_exit.stamp_ns = e->h.ts_ns;
 	out.rec_rtx_exit.total_retrans = turn + 1;
+	out.rec_rtx_exit.queued = 1;
 	put(&entry);
 	put(&tc);
-	put(&queued);
 	put(&out);
 }
 
