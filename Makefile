@@ -38,7 +38,8 @@ BPF_CFLAGS := -g -O2 -target bpf -D__TARGET_ARCH_$(ARCH) -Wall -Wextra -Werror -
 	 -Ivmlinux/$(ARCH) -Ibpf
 LIBS := -lbpf -lelf -lz -levent_core -levent_extra
 
-BPF_OBJ := $(B)/bpf/rebpf.bpf.o
+# The same source without and with bpf_rdonly_cast(): bpf/compat.bpf.h.
+BPF_OBJ := $(B)/bpf/rebpf.bpf.o $(B)/bpf/rebpf_cast.bpf.o
 # generate.c is a tool of the build.
 SRC := $(filter-out src/generate.c,$(wildcard src/*.c))
 OBJ := $(SRC:src/%.c=$(B)/%.o)
@@ -81,25 +82,27 @@ endif
 
 # ---- the BPF object and its skeleton ----
 
-$(B)/bpf/%.bpf.o: bpf/%.bpf.c | $(DEPS_STAMP)
+$(B)/bpf/rebpf_cast.bpf.o: BPF_CFLAGS += -DREBPF_CAST
+$(BPF_OBJ): bpf/rebpf.bpf.c | $(DEPS_STAMP)
 	$(call msg,BPF,$@)
 	$(Q)mkdir -p $(@D)
 	$(Q)$(CLANG) $(BPF_CFLAGS) -MMD -MP -c $< -o $@
 
 # Without the debugger's sections.
-$(B)/rebpf.bpf.o: $(BPF_OBJ)
+$(B)/%.bpf.o: $(B)/bpf/%.bpf.o
 	$(call msg,LINK,$@)
 	$(Q)$(BPFTOOL) gen object $@ $^
 
-$(B)/rebpf.skel.h: $(B)/rebpf.bpf.o
+$(B)/%.skel.h: $(B)/%.bpf.o
 	$(call msg,SKEL,$@)
-	$(Q)$(BPFTOOL) gen skeleton $< name rebpf > $@
+	$(Q)$(BPFTOOL) gen skeleton $< name $* > $@
 
-generate: $(B)/rebpf.skel.h
+SKEL := $(B)/rebpf.skel.h $(B)/rebpf_cast.skel.h
+generate: $(SKEL)
 
 # ---- the program ----
 
-$(B)/probes.o: $(B)/rebpf.skel.h
+$(B)/probes.o: $(SKEL)
 
 $(B)/%.o: src/%.c | $(DEPS_STAMP)
 	$(call msg,CC,$@)

@@ -9,12 +9,19 @@
 /*
  * Reading of the kernel's structures. With bpf_rdonly_cast() (6.2, a35b9af4ec2c) the verifier knows of any address what it is
  * said to point to, and reads of it are loads, which survive a wrong address, instead of calls of bpf_probe_read_kernel().
+ * There are two objects, with it (REBPF_CAST) and without: 5.13-5.15 refuse a call of a function that they have not got even
+ * where no way leads to it (a5d827275241, 5.16).
  */
-extern void *bpf_rdonly_cast(const void *obj, __u32 btf_id) __ksym __weak;
+#ifdef REBPF_CAST
+#define HAS_CAST true
+extern void *bpf_rdonly_cast(const void *obj, __u32 btf_id) __ksym;
 
-/* @ptr as FIELD() wants it. @typed: a constant for the verifier, cfg.has_cast for what comes from anywhere. */
-#define CAST(typed, ptr) \
-	((typed) ? (typeof(ptr))bpf_rdonly_cast(ptr, bpf_core_type_id_kernel(typeof(*(ptr)))) : (ptr))
+/* @ptr as FIELD(HAS_CAST, ...) wants it. */
+#define CAST(ptr) ((typeof(ptr))bpf_rdonly_cast(ptr, bpf_core_type_id_kernel(typeof(*(ptr)))))
+#else
+#define HAS_CAST false
+#define CAST(ptr) (ptr)
+#endif
 
 /* A field. @typed: the verifier knows what @ptr points to: an argument of tp_btf and fentry programs, or CAST(). */
 #define FIELD(typed, ptr, field) ((typed) ? (ptr)->field : BPF_CORE_READ(ptr, field))
@@ -29,12 +36,12 @@ struct sock_cgroup_data___pre_5_15 {
 /* Id of the socket's cgroup in the cgroup2 hierarchy, 0 if unknown. */
 static __always_inline __u64 compat_sk_cgroup_id(struct sock *sk)
 {
-	const bool typed = cfg.has_cast;
+	const bool typed = HAS_CAST;
 	struct kernfs_node *kn;
 	struct cgroup *cgrp;
 
 	if (bpf_core_field_exists(sk->sk_cgrp_data.cgroup)) {
-		sk = CAST(typed, sk);
+		sk = CAST(sk);
 		cgrp = FIELD(typed, sk, sk_cgrp_data.cgroup);
 	} else {
 		struct sock_cgroup_data___pre_5_15 *old = (void *)&sk->sk_cgrp_data;
@@ -58,36 +65,36 @@ struct tcp_skb_cb___pre_6_16 {
 
 static __always_inline __u16 compat_tcb_flags(struct tcp_skb_cb *tcb)
 {
-	const bool typed = cfg.has_cast;
+	const bool typed = HAS_CAST;
 
 	if (bpf_core_field_size(tcb->tcp_flags) == 1)
 		return BPF_CORE_READ((struct tcp_skb_cb___pre_6_16 *)tcb, tcp_flags);
-	tcb = CAST(typed, tcb);
+	tcb = CAST(tcb);
 	return FIELD(typed, tcb, tcp_flags);
 }
 
 /* Inode of the socket's file, 0 for an orphan. (sk_ino of 6.16 says the same; this works everywhere.) */
 static __always_inline __u64 compat_sk_ino(struct sock *sk)
 {
-	const bool typed = cfg.has_cast;
+	const bool typed = HAS_CAST;
 	struct socket_alloc *alloc;
 	struct socket *socket;
 
-	sk = CAST(typed, sk);
+	sk = CAST(sk);
 	socket = FIELD(typed, sk, sk_socket);
 	if (!socket)
 		return 0;
 	alloc = (void *)socket - bpf_core_field_offset(struct socket_alloc, socket);
-	alloc = CAST(typed, alloc);
+	alloc = CAST(alloc);
 	return FIELD(typed, alloc, vfs_inode.i_ino);
 }
 
 /* sk_drops left struct sock for a pointer to per-node counters in 6.18 where it is contended; absent there: 0. */
 static __always_inline __u32 compat_sk_drops(struct sock *sk)
 {
-	const bool typed = cfg.has_cast;
+	const bool typed = HAS_CAST;
 
-	sk = CAST(typed, sk);
+	sk = CAST(sk);
 	return bpf_core_field_exists(sk->sk_drops) ? FIELD(typed, sk, sk_drops.counter) : 0;
 }
 

@@ -80,8 +80,7 @@ struct config {
 	__u8 connects;        /* active opens are followed */
 	__u8 connect_returns; /* a hook sees what connect() returns */
 	__u8 drop_count_only; /* drops are counted, not recorded */
-	__u8 has_cast;        /* bpf_rdonly_cast() (compat.bpf.h) */
-	__u8 zero[2];
+	__u8 zero[3];
 	__u32 tick_us;       /* of a jiffy */
 	__u32 addr_rules;
 	__u32 port_rules;

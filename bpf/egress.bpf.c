@@ -4,7 +4,7 @@
 #include "inject.bpf.h"
 
 static __always_inline void tc_emit(__u64 key, __u64 p, struct sk_buff *skb, const struct packet *pkt, int verdict,
-				    bool prior_queued)
+				    __u8 prior_queued)
 {
 	struct rec_rtx_tc *t = EMIT_CONTROL(rec_rtx_tc, REC_RTX_TC, key);
 	struct tcp_skb_cb *tcb;
@@ -13,13 +13,13 @@ static __always_inline void tc_emit(__u64 key, __u64 p, struct sk_buff *skb, con
 
 	if (!t)
 		return;
-	typed = cfg.has_cast;
-	sk = CAST(typed, (struct sock *)key);
+	typed = HAS_CAST;
+	sk = CAST((struct sock *)key);
 	copy_read(&t->c, key, p, skb, pkt);
 	t->c.prior_queued = prior_queued;
 	t->verdict = verdict;
-	skb = CAST(typed, skb);
-	tcb = CAST(typed, skb_tcb((struct sk_buff *)p));
+	skb = CAST(skb);
+	tcb = CAST(skb_tcb((struct sk_buff *)p));
 	t->wmem_other = FIELD(typed, sk, sk_wmem_alloc.refs.counter) - FIELD(typed, skb, truesize);
 	t->delivered_us = p ? FIELD(typed, tcb, tx.delivered_mstamp) : 0;
 	emit_submit(t);
@@ -48,11 +48,12 @@ static __always_inline bool tc_is_copy(struct inflight *slot, struct sk_buff *sk
 /* The copy comes by. Returns the verdict on it. */
 static __always_inline int tc_take(struct inflight *slot, __u64 sk, struct sk_buff *skb, const struct packet *pkt)
 {
-	bool prior_queued = slot->queued;
+	__u8 prior_queued = slot_queued_hop(slot);
 	int verdict;
 
 	slot->hops++;
 	slot->queued = 0;
+	slot->told = 0;
 	slot->dev = (__u64)skb_dev(skb);
 	verdict = inject_verdict(skb, sk, slot, pkt);
 	tc_emit(sk, slot->skb, skb, pkt, verdict, prior_queued);
@@ -152,7 +153,6 @@ int rebpf_tc_egress(struct __sk_buff *ctx)
 	struct sk_buff *skb = (struct sk_buff *)(void *)ctx;
 	struct inflight *open, s = {};
 	struct packet pkt = {};
-	int verdict;
 	__u64 key;
 
 	if (tc_is_idle(ctx))
@@ -163,9 +163,15 @@ int rebpf_tc_egress(struct __sk_buff *ctx)
 		return tc_is_copy(open, skb, &pkt) ? inject_action(tc_take(open, key, skb, &pkt)) : TC_NEXT;
 	if (cfg.has_entry || !tc_recognise(ctx, &s, &pkt))
 		return TC_NEXT;
-	verdict = tc_take(&s, key, skb, &pkt);
+	if (!cfg.inject.verdict) {
+		tc_take(&s, key, skb, &pkt);
+		slot_open(key, &s);
+		return TC_NEXT;
+	}
+	/* What is dropped must have its slot, by which the drop hook knows it. */
 	slot_open(key, &s);
-	return inject_action(verdict);
+	open = bpf_map_lookup_elem(&slots, &key);
+	return open ? inject_action(tc_take(open, key, skb, &pkt)) : TC_NEXT;
 }
 
 /*
@@ -202,10 +208,10 @@ int rebpf_queued(__u64 *ctx)
 	open = bpf_map_lookup_elem(&slots, &key);
 	if (!open || !queued_is_copy(open, skb))
 		return 0;
-	if (open->copy && open->dev == (__u64)BPF_CORE_READ(skb, dev)) {
-		open->queued = 1;
+	open->queued = 1;
+	if (open->copy && open->dev == (__u64)BPF_CORE_READ(skb, dev))
 		return 0;
-	}
+	open->told = 1;
 	q = EMIT_CONTROL(rec_rtx_queued, REC_RTX_QUEUED, key);
 	if (!q)
 		return 0;

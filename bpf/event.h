@@ -168,7 +168,7 @@ struct rec_copy {
 	__u32 ifindex; /* 0: no device yet */
 	__u16 ip_id;   /* IPv4 identification */
 	__u8 sacked;   /* of P, before this attempt marked it */
-	__u8 prior_queued; /* TC: the hop before came to the queue of its device, of which there is no QUEUED */
+	__u8 prior_queued; /* TC: number of the hop, the one before this, whose device queued the copy; 0: none, or a QUEUED tells */
 	char ifname[REBPF_IFNAME_LEN];
 };
 
@@ -186,7 +186,10 @@ struct rec_rtx_tc {
 	__u64 delivered_us;
 };
 
-/* RTX_QUEUED: the copy passed TC egress and is handed to the device (net:net_dev_queue). */
+/*
+ * RTX_QUEUED: the copy is handed to a device (net:net_dev_queue) where no classifier of ours saw it. Of the others the next
+ * record of the attempt says so, since format 2.
+ */
 struct rec_rtx_queued {
 	struct rec_header h;
 	__u64 sk;
@@ -233,14 +236,14 @@ struct rec_rtx_exit {
 	__u8 hook;    /* enum rtx_hook */
 	__u8 lost_entry; /* its ENTRY found no room: no event can be made of it */
 	__u32 segs_out; /* 0: not known */
-	__u8 queued;    /* the last hop came to the queue of its device, of which there is no QUEUED */
+	__u8 queued;    /* the same of the last hop */
 	__u8 zero2[3];
 };
 
 /* rec_host.flags: what the chosen hooks can tell. */
 #define HOST_ENTRY_HOOKS 0x1 /* every attempt begins with its ENTRY */
 #define HOST_SEES_FAILURES 0x2 /* attempts that fail end with an EXIT too */
-#define HOST_SEES_QUEUED 0x4 /* a copy handed to a device gives a QUEUED */
+#define HOST_SEES_QUEUED 0x4 /* it is told when a copy is handed to a device */
 #define HOST_SEES_DROPS 0x8 /* drops of copies under way give a RTX_DROP */
 #define HOST_SEES_ALL_DROPS 0x10 /* every drop of a TCP packet gives a DROP */
 #define HOST_SURVEYS 0x20 /* the host is surveyed after each attempt */
@@ -257,7 +260,8 @@ struct rec_host {
 	char release[64];
 	char version[32]; /* of rebpf */
 };
-#define REBPF_FORMAT 1
+#define REBPF_FORMAT 2        /* since then: RTX_BIT_WHOLE, rec_rtx_exit.queued */
+#define REBPF_OLDEST_FORMAT 1 /* that can be read */
 
 /* CLOCK: wall_ns - mono_ns is the offset of CLOCK_REALTIME from here on. */
 struct rec_clock {

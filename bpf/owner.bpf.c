@@ -8,19 +8,39 @@
 #include "inject.bpf.h"
 #include "spurious.bpf.h"
 
+/* In place where there is an entry: another CPU may note the other half of it meanwhile. */
+static __always_inline void owner_set(__u64 key, const struct rec_owner *o)
+{
+	struct known_socket *known = bpf_map_lookup_elem(&sockets, &key), s = { .owner = *o };
+
+	if (!known && bpf_map_update_elem(&sockets, &key, &s, BPF_NOEXIST))
+		known = bpf_map_lookup_elem(&sockets, &key);
+	if (known)
+		known->owner = *o;
+}
+
+static __always_inline void born_set(__u64 key)
+{
+	struct known_socket *known = bpf_map_lookup_elem(&sockets, &key), s = { .born_ns = bpf_ktime_get_ns() };
+
+	if (!known && bpf_map_update_elem(&sockets, &key, &s, BPF_NOEXIST))
+		known = bpf_map_lookup_elem(&sockets, &key);
+	if (known)
+		known->born_ns = s.born_ns;
+}
+
 /* Notes the current process as the owner of @sk, if it is not noted already. Kernel threads own nothing. */
 static __always_inline void owner_touch(struct sock *sk)
 {
 	__u32 tgid = bpf_get_current_pid_tgid() >> 32;
 	__u64 key = (__u64)sk;
-	struct known_socket *known = bpf_map_lookup_elem(&sockets, &key), s = {};
+	struct known_socket *known = bpf_map_lookup_elem(&sockets, &key);
+	struct rec_owner o;
 
 	if (!tgid || (known && known->owner.tgid == tgid) || task_is_kernel_thread())
 		return;
-	if (known)
-		s.born_ns = known->born_ns;
-	owner_from_current(&s.owner);
-	bpf_map_update_elem(&sockets, &key, &s, BPF_ANY);
+	owner_from_current(&o);
+	owner_set(key, &o);
 }
 
 /*
@@ -31,14 +51,9 @@ SEC("?tp_btf/inet_sock_set_state")
 int rebpf_connect(__u64 *ctx)
 {
 	struct sock *sk = (void *)ctx[0];
-	struct known_socket s = {};
-	__u64 key = (__u64)sk;
 
-	if ((int)ctx[2] == TCP_SYN_SENT || ((int)ctx[2] == TCP_SYN_RECV && (int)ctx[1] != TCP_SYN_SENT)) {
-		s.born_ns = bpf_ktime_get_ns();
-		owner_read(&s.owner, key);
-		bpf_map_update_elem(&sockets, &key, &s, BPF_ANY);
-	}
+	if ((int)ctx[2] == TCP_SYN_SENT || ((int)ctx[2] == TCP_SYN_RECV && (int)ctx[1] != TCP_SYN_SENT))
+		born_set((__u64)sk);
 	if ((int)ctx[1] == TCP_CLOSE && ((int)ctx[2] == TCP_SYN_SENT || (int)ctx[2] == TCP_LISTEN) &&
 	    BPF_CORE_READ_BITFIELD_PROBED(sk, sk_protocol) == IPPROTO_TCP)
 		owner_touch(sk);
@@ -113,7 +128,8 @@ int rebpf_scan(struct bpf_iter__task_file *ctx)
 {
 	struct task_struct *task = ctx->task;
 	struct file *file = ctx->file;
-	struct known_socket s = {}, *known;
+	struct known_socket *known;
+	struct rec_owner o = {};
 	struct sock *sk;
 	__u64 key;
 
@@ -127,10 +143,8 @@ int rebpf_scan(struct bpf_iter__task_file *ctx)
 	/* Several may hold it: the first that is not init, which often only passes sockets on. */
 	if (known && known->owner.tgid > 1)
 		return 0;
-	if (known)
-		s.born_ns = known->born_ns;
-	s.owner.tgid = BPF_CORE_READ(task, tgid);
-	BPF_CORE_READ_STR_INTO(&s.owner.comm, task, comm);
-	bpf_map_update_elem(&sockets, &key, &s, BPF_ANY);
+	o.tgid = BPF_CORE_READ(task, tgid);
+	BPF_CORE_READ_STR_INTO(&o.comm, task, comm);
+	owner_set(key, &o);
 	return 0;
 }

@@ -53,8 +53,9 @@ struct inflight {
 	__u8 lost : 1;  /* its ENTRY found no room */
 	__u8 judged : 1;   /* --inject has decided on its copy */
 	__u8 injected : 1; /* and dropped it */
+	__u8 told : 1;     /* by QUEUED that it was queued */
 	__u8 hops;
-	__u8 queued; /* by @dev */
+	__u8 queued; /* by a device, since TC saw it last */
 };
 
 struct map_slots {
@@ -263,12 +264,13 @@ static __always_inline bool in6_is_v4mapped(const __u32 *a)
 static __always_inline bool flow_read_ends(struct rec_flow *f, struct sock_common *skc)
 {
 	__u32 *laddr = (void *)f->laddr, *raddr = (void *)f->raddr;
-	const bool typed = cfg.has_cast;
+	const bool typed = HAS_CAST;
+	__u32 local, remote;
 	struct net *net;
 	__u16 family;
 
 	f->sk = (__u64)skc;
-	skc = CAST(typed, skc);
+	skc = CAST(skc);
 	family = FIELD(typed, skc, skc_family);
 	f->lport = FIELD(typed, skc, skc_num);
 	f->rport = bpf_ntohs(FIELD(typed, skc, skc_dport));
@@ -286,8 +288,13 @@ static __always_inline bool flow_read_ends(struct rec_flow *f, struct sock_commo
 		laddr[0] = laddr[3];
 		raddr[0] = raddr[3];
 	} else if (family == AF_INET) {
-		laddr[0] = FIELD(typed, skc, skc_rcv_saddr);
-		raddr[0] = FIELD(typed, skc, skc_daddr);
+		local = FIELD(typed, skc, skc_rcv_saddr);
+		remote = FIELD(typed, skc, skc_daddr);
+		/* verifier: else one load is made for here and for the mapped address above, of two kinds of pointers. */
+		barrier_var(local);
+		barrier_var(remote);
+		laddr[0] = local;
+		raddr[0] = remote;
 	} else {
 		return false;
 	}
@@ -300,11 +307,11 @@ static __always_inline bool flow_read_ends(struct rec_flow *f, struct sock_commo
 /* The rest of struct rec_flow, from the full socket that owns it (the listener for a request). */
 static __always_inline void flow_read_identity(struct rec_flow *f, struct sock *sk)
 {
-	const bool typed = cfg.has_cast;
+	const bool typed = HAS_CAST;
 
 	f->cgroup = compat_sk_cgroup_id(sk);
 	f->ino = compat_sk_ino(sk);
-	sk = CAST(typed, sk);
+	sk = CAST(sk);
 	f->uid = FIELD(typed, sk, sk_uid.val);
 }
 
@@ -316,7 +323,7 @@ static __always_inline void flow_read_identity(struct rec_flow *f, struct sock *
 	do {                                                                      \
 		__u64 v_ = (v);                                                   \
                                                                                   \
-		asm volatile("%0 ^= %1; %0 ^= %1" : "+r"(v_) : "r"((__u64)(unknown))); \
+		asm volatile("%0 ^= %1; %0 ^= %1" : "+&r"(v_) : "r"((__u64)(unknown))); \
 		(v) = v_;                                                         \
 	} while (0)
 
@@ -434,20 +441,20 @@ static __always_inline struct tcp_skb_cb *skb_tcb(struct sk_buff *skb)
 
 static __always_inline struct sock *skb_sk(struct sk_buff *skb)
 {
-	skb = CAST(cfg.has_cast, skb);
-	return FIELD(cfg.has_cast, skb, sk);
+	skb = CAST(skb);
+	return FIELD(HAS_CAST, skb, sk);
 }
 
 static __always_inline struct net_device *skb_dev(struct sk_buff *skb)
 {
-	skb = CAST(cfg.has_cast, skb);
-	return FIELD(cfg.has_cast, skb, dev);
+	skb = CAST(skb);
+	return FIELD(HAS_CAST, skb, dev);
 }
 
 static __always_inline __u64 skb_stamp(struct sk_buff *skb)
 {
-	skb = CAST(cfg.has_cast, skb);
-	return FIELD(cfg.has_cast, skb, skb_mstamp_ns);
+	skb = CAST(skb);
+	return FIELD(HAS_CAST, skb, skb_mstamp_ns);
 }
 
 /*
@@ -456,10 +463,10 @@ static __always_inline __u64 skb_stamp(struct sk_buff *skb)
  */
 static __always_inline struct sk_buff *rtx_queue_find(struct sock *sk, __u32 seq)
 {
-	const bool typed = cfg.has_cast;
+	const bool typed = HAS_CAST;
 	struct rb_node *node;
 
-	sk = CAST(typed, sk);
+	sk = CAST(sk);
 	node = FIELD(typed, sk, tcp_rtx_queue.rb_node);
 	for (int i = 0; i < 40; i++) {
 		struct tcp_skb_cb *tcb;
@@ -468,8 +475,8 @@ static __always_inline struct sk_buff *rtx_queue_find(struct sock *sk, __u32 seq
 		if (!node)
 			break;
 		skb = (void *)node - bpf_core_field_offset(struct sk_buff, rbnode);
-		tcb = CAST(typed, skb_tcb(skb));
-		node = CAST(typed, node);
+		tcb = CAST(skb_tcb(skb));
+		node = CAST(node);
 		if (seq_before(seq, FIELD(typed, tcb, seq)))
 			node = FIELD(typed, node, rb_left);
 		else if (!seq_before(seq, FIELD(typed, tcb, end_seq)))
@@ -510,7 +517,7 @@ static __always_inline __u32 packet_tsval(const unsigned char *opt, __u32 len)
  */
 static __always_inline bool packet_read(struct packet *p, struct sk_buff *skb)
 {
-	const bool typed = cfg.has_cast;
+	const bool typed = HAS_CAST;
 	unsigned char *head;
 	struct {
 		__u8 tcp[20];
@@ -519,7 +526,7 @@ static __always_inline bool packet_read(struct packet *p, struct sk_buff *skb)
 	__u32 nh, th, doff, end;
 	__u8 ip[12];
 
-	skb = CAST(typed, skb);
+	skb = CAST(skb);
 	head = FIELD(typed, skb, head);
 	nh = FIELD(typed, skb, network_header);
 	th = FIELD(typed, skb, transport_header);
@@ -559,7 +566,7 @@ static __always_inline bool packet_read(struct packet *p, struct sk_buff *skb)
 static __always_inline void copy_read(struct rec_copy *c, __u64 sk, __u64 p, struct sk_buff *skb,
 				      const struct packet *pkt)
 {
-	const bool typed = cfg.has_cast;
+	const bool typed = HAS_CAST;
 	struct net_device *dev;
 	struct tcp_skb_cb *tcb;
 	struct net *net;
@@ -567,14 +574,14 @@ static __always_inline void copy_read(struct rec_copy *c, __u64 sk, __u64 p, str
 	c->sk = sk;
 	c->skb = p;
 	c->copy = (__u64)skb;
-	skb = CAST(typed, skb);
+	skb = CAST(skb);
 	dev = FIELD(typed, skb, dev);
 	c->stamp_ns = FIELD(typed, skb, skb_mstamp_ns);
 	c->seq = pkt->seq;
 	c->end_seq = pkt->end_seq;
 	c->tsval = pkt->tsval;
 	c->ip_id = pkt->ip_id;
-	tcb = CAST(typed, skb_tcb((struct sk_buff *)p));
+	tcb = CAST(skb_tcb((struct sk_buff *)p));
 	c->sacked = p ? FIELD(typed, tcb, sacked) : 0;
 	c->prior_queued = 0;
 	__builtin_memset(c->ifname, 0, sizeof(c->ifname));
@@ -598,6 +605,12 @@ static __always_inline void slot_open(__u64 sk, const struct inflight *s)
 		__sync_fetch_and_add(&shared.in_flight, 1);
 	else if (bpf_map_update_elem(&slots, &sk, s, BPF_EXIST))
 		__sync_fetch_and_add(&cpu_counts()->slot_failed, 1);
+}
+
+/* The number of the hop, the last, whose device has queued the copy, if no QUEUED has told of it; else 0. */
+static __always_inline __u8 slot_queued_hop(const struct inflight *s)
+{
+	return s->queued && !s->told ? s->hops : 0;
 }
 
 static __always_inline void slot_close(__u64 sk)

@@ -2,8 +2,8 @@
 /*
  * Where an attempt to retransmit begins and ends.
  *
- *   with entry hooks (fentry/fexit, or a kprobe pair):  ENTRY [TC QUEUED DROP]* EXIT
- *   without:  [TC QUEUED DROP]* (recognised by themselves) ENTRY|LATE EXIT at the tracepoint or sockops
+ *   with entry hooks (fentry/fexit, or a kprobe pair):  ENTRY [TC QUEUED? DROP]* EXIT
+ *   without:  [TC QUEUED? DROP]* (recognised by themselves) ENTRY|LATE|WHOLE at the tracepoint or sockops
  */
 #include "rebpf.bpf.h"
 #include "call.bpf.h"
@@ -26,19 +26,19 @@ static __always_inline __u32 highest_sack_read(struct tcp_sock *tp, bool typed)
 	next = FIELD(typed, tp, highest_sack);
 	if (!next)
 		return FIELD(typed, tp, snd_nxt);
-	tcb = CAST(cfg.has_cast, skb_tcb(next));
-	return FIELD(cfg.has_cast, tcb, seq);
+	tcb = CAST(skb_tcb(next));
+	return FIELD(HAS_CAST, tcb, seq);
 }
 
 /* Where the next packet goes first, by the route that the socket has cached. */
 static __always_inline void entry_read_route(struct rec_rtx_entry *e, struct sock *sk)
 {
-	const bool typed = cfg.has_cast;
+	const bool typed = HAS_CAST;
 	struct net_device *dev;
 	struct dst_entry *dst;
 	struct net *net;
 
-	sk = CAST(typed, sk);
+	sk = CAST(sk);
 	dst = FIELD(typed, sk, sk_dst_cache);
 	dev = dst ? FIELD(typed, dst, dev) : NULL;
 	e->dst_bits = 0;
@@ -98,8 +98,8 @@ static __always_inline void entry_read_tcp(struct rec_rtx_entry *e, struct sock 
 {
 	struct tcp_sock *tp = NULL;
 
-	if (cfg.has_cast) {
-		entry_read_socket(e, CAST(true, sk), CAST(true, (struct tcp_sock *)sk), true);
+	if (HAS_CAST) {
+		entry_read_socket(e, CAST(sk), CAST((struct tcp_sock *)sk), true);
 		return;
 	}
 	if (typed && bpf_core_enum_value_exists(enum bpf_func_id, BPF_FUNC_skc_to_tcp_sock))
@@ -112,11 +112,11 @@ static __always_inline void entry_read_tcp(struct rec_rtx_entry *e, struct sock 
 
 static __always_inline void entry_read_segment(struct rec_rtx_entry *e, struct sk_buff *skb)
 {
-	struct tcp_skb_cb *tcb = CAST(cfg.has_cast, skb_tcb(skb));
-	const bool typed = cfg.has_cast;
+	struct tcp_skb_cb *tcb = CAST(skb_tcb(skb));
+	const bool typed = HAS_CAST;
 
 	e->skb = (__u64)skb;
-	skb = CAST(typed, skb);
+	skb = CAST(skb);
 	e->stamp_ns = FIELD(typed, skb, skb_mstamp_ns);
 	e->delivered_us = FIELD(typed, tcb, tx.delivered_mstamp);
 	e->seq = FIELD(typed, tcb, seq);
@@ -135,7 +135,7 @@ struct attempt_end {
 	__u8 reached;
 	__u8 hook;
 	__u8 lost;   /* its ENTRY was: this is no event for user space */
-	__u8 queued; /* by the device of the last hop */
+	__u8 queued; /* slot_queued_hop() */
 	__u32 segs;  /* 0: take tcp_skb_pcount */
 };
 
@@ -155,8 +155,10 @@ static __always_inline enum entry_result entry_emit(struct sock *sk, struct sk_b
 		return ENTRY_UNWANTED;
 	e = EMIT_CONTROL(rec_rtx_entry, REC_RTX_ENTRY, (__u64)sk);
 	/* verifier: 5.10 forgets, if anything is asked between, which way has a record. */
-	if (!e)
+	if (!e) {
+		spurious_note(sk, bpf_ktime_get_ns());
 		return ENTRY_LOST;
+	}
 	spurious_note(sk, e->h.ts_ns);
 	flow_read_identity(&flow, sk);
 	e->flow = flow;
@@ -274,7 +276,7 @@ static __always_inline int attempt_leave(struct sock *sk, struct sk_buff *skb, e
 	end.segs = BPF_CORE_READ((struct tcp_sock *)sk, total_retrans) - open->total_retrans;
 	end.reached = end.segs ? RTX_REACHED : RTX_REFUSED;
 	end.lost = open->lost;
-	end.queued = open->queued;
+	end.queued = slot_queued_hop(open);
 	slot_close(key);
 	exit_emit(sk, skb, &end);
 	return 0;
@@ -370,7 +372,7 @@ static __always_inline void attempt_whole(struct sock *sk, struct sk_buff *skb, 
 	struct inflight *open = bpf_map_lookup_elem(&slots, &key);
 
 	if (open)
-		end.queued = open->queued;
+		end.queued = slot_queued_hop(open);
 	if (entry_emit(sk, skb, hook, typed, &end) == ENTRY_LOST)
 		attempt_lost(&end, BPF_CORE_READ(skb_tcb(skb), tcp_gso_segs), false);
 	inject_note(key);
@@ -484,20 +486,10 @@ static __always_inline bool synack_exit_record(struct request_sock *req, const s
 	x->hook = end->hook;
 	x->lost_entry = end->lost;
 	x->segs_out = 0;
-	x->queued = 0;
+	x->queued = end->queued;
 	__builtin_memset(x->zero2, 0, sizeof(x->zero2));
 	emit_submit(x);
 	return true;
-}
-
-static __always_inline void synack_exit(struct request_sock *req, enum rtx_hook hook, int ret, bool lost_entry)
-{
-	struct attempt_end end = { .ret = ret, .has_ret = 1, .hook = hook, .lost = lost_entry };
-
-	/* Counted by the kernel only if it was sent (tcp_rtx_synack): a failure counts as refused. */
-	end.reached = ret ? RTX_REFUSED : RTX_REACHED;
-	if (!synack_exit_record(req, &end) || lost_entry)
-		attempt_lost(&end, 1, true);
 }
 
 static __always_inline int synack_enter(const struct sock *listener, struct request_sock *req)
@@ -518,13 +510,17 @@ static __always_inline int synack_leave(struct request_sock *req, int ret)
 {
 	__u64 key = (__u64)req;
 	struct inflight *open = bpf_map_lookup_elem(&slots, &key);
-	bool lost_entry;
+	struct attempt_end end = { .ret = ret, .has_ret = 1, .hook = RTX_HOOK_SYNACK };
 
 	if (!open)
 		return 0;
-	lost_entry = open->lost;
+	/* Counted by the kernel only if it was sent (tcp_rtx_synack): a failure counts as refused. */
+	end.reached = ret ? RTX_REFUSED : RTX_REACHED;
+	end.lost = open->lost;
+	end.queued = slot_queued_hop(open);
 	slot_close(key);
-	synack_exit(req, RTX_HOOK_SYNACK, ret, lost_entry);
+	if (!synack_exit_record(req, &end) || end.lost)
+		attempt_lost(&end, 1, true);
 	return 0;
 }
 

@@ -8,8 +8,8 @@
 /* That @sk retransmits, and how it stands. */
 static __always_inline void spurious_note(struct sock *sk, __u64 now)
 {
-	struct tcp_sock *tp = CAST(cfg.has_cast, (struct tcp_sock *)sk);
-	const bool typed = cfg.has_cast;
+	struct tcp_sock *tp = CAST((struct tcp_sock *)sk);
+	const bool typed = HAS_CAST;
 	struct retransmitter r = {}, *known;
 	__u64 key = (__u64)sk;
 
@@ -57,10 +57,10 @@ static __always_inline void spurious_emit(struct sock *sk, enum spurious_evidenc
  */
 static __always_inline __u32 dsack_since(struct retransmitter *r, struct tcp_sock *tp)
 {
-	const bool typed = cfg.has_cast;
+	const bool typed = HAS_CAST;
 	__u32 dups, n;
 
-	tp = CAST(typed, tp);
+	tp = CAST(tp);
 	dups = FIELD(typed, tp, dsack_dups);
 	n = dups - r->dsack_dups;
 	if (!n)

@@ -109,7 +109,7 @@ static bool is_shot_elsewhere(const struct attempt *a, const struct attempt_cont
 	/* Else it is the verdict of the last hop. */
 	if (a->hop_count && (!d->queued || a->hop[a->hop_count - 1].tc.c.ifindex == d->c.ifindex))
 		return false;
-	/* Handed to the lower device, too, it would have left a QUEUED without TC. */
+	/* Handed to the lower device, which is not watched, it would have left a QUEUED. */
 	if (!ctx->has_reasons)
 		return (a->hop_count ? !a->queued_unwatched : !d->queued) && (ctx->host_flags & HOST_SEES_QUEUED);
 	return !strcmp(ctx->drop_reason, "TC_EGRESS");

@@ -351,14 +351,22 @@ static struct open *open_for_copy(struct correlate *c, const struct rec_copy *co
 	return o;
 }
 
+/* The device of hop number @hop, the last so far, has queued the copy; 0: of none. Not if the hop's record was lost. */
+static void note_queued(struct open *o, unsigned int hop)
+{
+	if (hop && hop == o->a.hop_count)
+		o->a.hop[hop - 1].queued = true;
+}
+
 static void take_tc(struct correlate *c, const struct rec_rtx_tc *t)
 {
 	struct open *o = open_for_copy(c, &t->c, t->h.ts_ns);
 
-	if (!o || o->a.hop_count == EV_MAX_HOPS - 1)
+	if (!o)
 		return;
-	if (t->c.prior_queued && o->a.hop_count)
-		o->a.hop[o->a.hop_count - 1].queued = true;
+	note_queued(o, t->c.prior_queued);
+	if (o->a.hop_count == EV_MAX_HOPS - 1)
+		return;
 	o->a.hop[o->a.hop_count].tc = *t;
 	o->a.hop[o->a.hop_count++].queued = false;
 }
@@ -447,8 +455,7 @@ static void take_exit(struct correlate *c, const struct rec_rtx_exit *x)
 	}
 	o->a.has_exit = true;
 	o->a.exit = *x;
-	if (x->queued && o->a.hop_count)
-		o->a.hop[o->a.hop_count - 1].queued = true;
+	note_queued(o, x->queued);
 	keep_own_copies(&o->a);
 	set_begin(&o->a);
 	openset_finish(c->open, o);

@@ -4,7 +4,7 @@
  * socket. Has no clock and reads nothing but records: a replay gives what the live run gave.
  *
  *   with entry hooks:    ENTRY  (TC QUEUED? DROP*)*  EXIT
- *   without:             (TC QUEUED? DROP*)*  ENTRY(late)  EXIT
+ *   without:             (TC QUEUED? DROP*)*  ENTRY(late, the EXIT too; in format 1 there is one)
  *
  * All of one attempt happens under the socket's lock, so a socket has at most one open attempt, and its records come in
  * this order. An event is released when a TICK says that the rings have been read past its end.

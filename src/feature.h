@@ -25,7 +25,7 @@
 	X(FN_CONNECT, "tcp_connect, tcp_v4_connect and tcp_v6_connect are not all traceable on this kernel")  \
 	X(FN_SACKTAG, "tcp_sacktag_write_queue is not a traceable function of this kernel")            \
 	X(FN_UNDO, "tcp_undo_cwnd_reduction is not a traceable function of this kernel")               \
-	X(FN_CAST, "no bpf_rdonly_cast (Linux 6.2)")                                                   \
+	X(CAST, "no bpf_rdonly_cast (Linux 6.2)")                                                      \
 	X(TP_RETRANSMIT, "no tracepoint tcp:tcp_retransmit_skb")                                       \
 	X(TP_RETRANSMIT_ERR, "its tracepoint has no err argument (Linux 6.17)")                        \
 	X(TP_SYNACK, "no tracepoint tcp:tcp_retransmit_synack")                                        \

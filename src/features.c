@@ -115,6 +115,29 @@ static bool trampoline_works(const struct btf_index *index, const char *function
 	return true;
 }
 
+/* Loads a program that calls bpf_rdonly_cast(): a kernel that has it may yet refuse the call (no JIT, or one that cannot). */
+static bool cast_works(const struct btf_index *index)
+{
+	int function = btf_index_find(index, "bpf_rdonly_cast", BTF_KIND_FUNC);
+	int type = btf_index_find(index, "sk_buff", BTF_KIND_STRUCT);
+	const struct bpf_insn insns[] = {
+		{ .code = BPF_ALU64 | BPF_MOV | BPF_K, .dst_reg = BPF_REG_1, .imm = 0 },
+		{ .code = BPF_ALU64 | BPF_MOV | BPF_K, .dst_reg = BPF_REG_2, .imm = type },
+		{ .code = BPF_JMP | BPF_CALL, .src_reg = BPF_PSEUDO_KFUNC_CALL, .imm = function },
+		{ .code = BPF_ALU64 | BPF_MOV | BPF_K, .dst_reg = BPF_REG_0, .imm = 0 },
+		{ .code = BPF_JMP | BPF_EXIT },
+	};
+	int prog;
+
+	if (function < 0 || type < 0)
+		return false;
+	prog = bpf_prog_load(BPF_PROG_TYPE_SCHED_CLS, "rebpf_probe", "GPL", insns, ARRAY_SIZE(insns), NULL);
+	if (prog < 0)
+		return false;
+	close(prog);
+	return true;
+}
+
 /* Makes a kprobe on this function, or part of one, which is never turned on. 0 or a negative errno; -ENODEV: no kprobes at all. */
 static int kprobe_try(const char *function)
 {
@@ -178,7 +201,6 @@ static void read_btf(struct features *f, const struct btf_index *index)
 				     function_params(index, "tcp_v4_connect") == 3 &&
 				     function_params(index, "tcp_v6_connect") == 3;
 	f->has[FEATURE_FN_SACKTAG] = function_params(index, "tcp_sacktag_write_queue") == 4;
-	f->has[FEATURE_FN_CAST] = function_params(index, "bpf_rdonly_cast") == 2;
 	f->has[FEATURE_FN_UNDO] = function_params(index, "tcp_undo_cwnd_reduction") == 2;
 	f->has[FEATURE_TP_RETRANSMIT] = tracepoint_args(index, "tcp_retransmit_skb") >= 2;
 	f->has[FEATURE_TP_RETRANSMIT_ERR] = tracepoint_arg_is(index, "tcp_retransmit_skb", 2, "int");
@@ -290,6 +312,7 @@ int features_probe(struct features *f, const char *btf_path, features_reason_fn 
 	f->has[FEATURE_TRAMPOLINE] = btf_path || trampoline_works(&index, "tcp_retransmit_skb");
 	f->has[FEATURE_FN_LISTEN_ARGS] = btf_path ? function_params(&index, "tcp_v4_syn_recv_sock") <= 6 :
 						    trampoline_works(&index, "tcp_v4_syn_recv_sock");
+	f->has[FEATURE_CAST] = btf_path ? function_params(&index, "bpf_rdonly_cast") == 2 : cast_works(&index);
 	f->has[FEATURE_KPROBE] = btf_path || kprobes_work();
 	f->has[FEATURE_FN_DIRECT_REST] = !btf_path && !kprobe_try("__tcp_retransmit_skb.part.0");
 	f->has[FEATURE_CGROUP2] = find_cgroup2(f->cgroup2_path, sizeof(f->cgroup2_path));

@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "rebpf.skel.h"
+#include "rebpf_cast.skel.h"
 
 #include "inject.h"
 #include "log.h"
@@ -51,7 +52,6 @@ static void configure(struct config *cfg, const struct plan *plan, const struct 
 	cfg->drop_has_reason = has_role(plan, ROLE_DROP, "tracepoint-sk") || has_role(plan, ROLE_DROP, "tracepoint-reason");
 	cfg->drop_has_rx_sk = has_role(plan, ROLE_DROP, "tracepoint-sk");
 	cfg->drop_stack = o->stack;
-	cfg->has_cast = f->has[FEATURE_FN_CAST];
 	cfg->drop_count_only = o->format == OUTPUT_COUNT_ONLY;
 	cfg->all_protocols = o->all_protocols;
 	cfg->nat_possible = config->nat_possible;
@@ -103,12 +103,29 @@ static const char *program_for(const char *planned, const struct features *f)
 	return planned;
 }
 
+/* Both objects have the same maps and programs, hence the same skeleton: only the code differs. NULL: see errno. */
+static struct rebpf *open_object(bool cast, const struct bpf_object_open_opts *opts)
+{
+	struct rebpf *skel = calloc(1, sizeof(*skel));
+	int err = skel ? rebpf__create_skeleton(skel) : -ENOMEM;
+
+	if (!err && cast)
+		skel->skeleton->data = (void *)rebpf_cast__elf_bytes(&skel->skeleton->data_sz);
+	if (!err)
+		err = bpf_object__open_skeleton(skel->skeleton, opts);
+	if (!err)
+		return skel;
+	rebpf__destroy(skel);
+	errno = -err;
+	return NULL;
+}
+
 /* Opens the object with exactly the plan's programs turned on. */
 static int open_planned(struct rebpf **out, const struct plan *plan, const struct features *f, const struct options *o,
 			const struct probes_config *config)
 {
 	LIBBPF_OPTS(bpf_object_open_opts, opts, .object_name = "rebpf", .btf_custom_path = o->btf_path);
-	struct rebpf *skel = rebpf__open_opts(&opts);
+	struct rebpf *skel = open_object(f->has[FEATURE_CAST], &opts);
 
 	if (!skel)
 		return log_error(-errno, "cannot open the BPF object: %s", strerror(errno));
@@ -273,7 +290,7 @@ void probes_poll_spurious(struct probes *p)
 	union bpf_iter_link_info info = {};
 	LIBBPF_OPTS(bpf_iter_attach_opts, opts, .link_info = &info, .link_info_len = sizeof(info));
 	struct bpf_program *prog = p->skel->progs.rebpf_dsack_poll;
-	uint64_t last = *(volatile __u64 *)&p->skel->bss->shared.retransmitted_ns, now_ns = clock_mono_ns();
+	uint64_t last = *(volatile __u64 *)&p->skel->bss->shared.retransmitted_ns, now_ns = clock_mono_ns(), took_ns;
 
 	/* A second more: what was noted as the time ran out is looked at once more. */
 	if (!last || p->poll_failed || !bpf_program__autoload(prog) || now_ns < p->poll_from_ns ||
@@ -284,8 +301,9 @@ void probes_poll_spurious(struct probes *p)
 		p->poll = bpf_program__attach_iter(prog, &opts);
 	}
 	p->poll_failed = !p->poll || run_iterator(p->poll);
-	/* With many sockets it takes its time: a hundredth of a CPU's at most. */
-	p->poll_from_ns = now_ns + 100 * (clock_mono_ns() - now_ns);
+	/* With many sockets it takes its time: a hundredth of a CPU's, but once a second. */
+	took_ns = clock_mono_ns() - now_ns;
+	p->poll_from_ns = now_ns + (took_ns < NSEC_PER_SEC / 100 ? 100 * took_ns : NSEC_PER_SEC);
 	if (p->poll_failed)
 		log_warning("cannot look for DSACKs: %s", strerror(errno));
 }

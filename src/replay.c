@@ -115,9 +115,9 @@ static int check_host(const char *path, const unsigned char *buf)
 	memcpy(&h, buf, sizeof(h));
 	if (decode_record(&r, buf, h.size) || r.h.kind != REC_HOST)
 		return not_a_recording(-EBADMSG, path);
-	if (r.rec_host.format != REBPF_FORMAT)
-		return log_error(-EPROTONOSUPPORT, "--read: '%s' has format %u, this rebpf reads format %u", path,
-				 r.rec_host.format, REBPF_FORMAT);
+	if (r.rec_host.format < REBPF_OLDEST_FORMAT || r.rec_host.format > REBPF_FORMAT)
+		return log_error(-EPROTONOSUPPORT, "--read: '%s' has format %u, this rebpf reads formats %u to %u", path,
+				 r.rec_host.format, REBPF_OLDEST_FORMAT, REBPF_FORMAT);
 	return 0;
 }
 

@@ -726,7 +726,7 @@ static void test_stacked_devices_without_queued(void **state)
 	t.rec_rtx_tc.c.prior_queued = 1;
 	feed(t);
 	x = make_exit(SK, SKB, 0);
-	x.rec_rtx_exit.queued = 1;
+	x.rec_rtx_exit.queued = 2;
 	feed(x);
 	assert_one("rto #1 1000+1448 x1 tc=eth0.7:OK,eth0:OK ret=0 sent drop=-");
 }
@@ -744,7 +744,7 @@ static void test_redirect_without_queued(void **state)
 	set_device(&t.rec_rtx_tc.c, 5, "eth5");
 	feed(t);
 	x = make_exit(SK, SKB, 0);
-	x.rec_rtx_exit.queued = 1;
+	x.rec_rtx_exit.queued = 2;
 	feed(x);
 	assert_one("rto #1 1000+1448 x1 tc=eth0:REDIRECT(other),eth5:OK ret=0 sent drop=-");
 }
