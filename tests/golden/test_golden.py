@@ -596,7 +596,7 @@ def test_other_format(file):
     host = bytearray(next(split_records(read_bytes("loss"))))
     struct.pack_into("=I", host, HEADER.size, 4711)
     path = file(host + read_bytes("loss"))
-    assert replay(path) == (1, "", "rebpf: --read: '%s' has format 4711, this rebpf reads format 1\n" % path)
+    assert replay(path) == (1, "", "rebpf: --read: '%s' has format 4711, this rebpf reads formats 1 to 2\n" % path)
 
 
 # ---- what is no recording, or only half of one ----
