@@ -8,25 +8,32 @@
 #include "inject.bpf.h"
 #include "spurious.bpf.h"
 
-/* In place where there is an entry: another CPU may note the other half of it meanwhile. */
-static __always_inline void owner_set(__u64 key, const struct rec_owner *o)
+/*
+ * Notes one half of what is known of a socket: @o, or @born_ns. Not in place: the entry may become another socket's meanwhile.
+ * Again, if another CPU has made the entry meanwhile.
+ */
+static __always_inline void socket_learn(__u64 key, const struct rec_owner *o, __u64 born_ns)
 {
-	struct known_socket *known = bpf_map_lookup_elem(&sockets, &key), s = { .owner = *o };
+	for (int i = 0; i < 2; i++) {
+		struct known_socket *known = bpf_map_lookup_elem(&sockets, &key), s = {};
 
-	if (!known && bpf_map_update_elem(&sockets, &key, &s, BPF_NOEXIST))
-		known = bpf_map_lookup_elem(&sockets, &key);
-	if (known)
-		known->owner = *o;
+		if (known)
+			s = *known;
+		if (o)
+			s.owner = *o;
+		else
+			s.born_ns = born_ns;
+		if (!bpf_map_update_elem(&sockets, &key, &s, known ? BPF_ANY : BPF_NOEXIST))
+			return;
+	}
 }
 
-static __always_inline void born_set(__u64 key)
+/* Nobody has a child of a listener before it is accepted: what is noted was of another socket at this address. */
+static __always_inline void born_child(__u64 key)
 {
-	struct known_socket *known = bpf_map_lookup_elem(&sockets, &key), s = { .born_ns = bpf_ktime_get_ns() };
+	struct known_socket s = { .born_ns = bpf_ktime_get_ns() };
 
-	if (!known && bpf_map_update_elem(&sockets, &key, &s, BPF_NOEXIST))
-		known = bpf_map_lookup_elem(&sockets, &key);
-	if (known)
-		known->born_ns = s.born_ns;
+	bpf_map_update_elem(&sockets, &key, &s, BPF_ANY);
 }
 
 /* Notes the current process as the owner of @sk, if it is not noted already. Kernel threads own nothing. */
@@ -40,7 +47,7 @@ static __always_inline void owner_touch(struct sock *sk)
 	if (!tgid || (known && known->owner.tgid == tgid) || task_is_kernel_thread())
 		return;
 	owner_from_current(&o);
-	owner_set(key, &o);
+	socket_learn(key, &o, 0);
 }
 
 /*
@@ -52,8 +59,10 @@ int rebpf_connect(__u64 *ctx)
 {
 	struct sock *sk = (void *)ctx[0];
 
-	if ((int)ctx[2] == TCP_SYN_SENT || ((int)ctx[2] == TCP_SYN_RECV && (int)ctx[1] != TCP_SYN_SENT))
-		born_set((__u64)sk);
+	if ((int)ctx[2] == TCP_SYN_SENT)
+		socket_learn((__u64)sk, NULL, bpf_ktime_get_ns());
+	else if ((int)ctx[2] == TCP_SYN_RECV && (int)ctx[1] != TCP_SYN_SENT)
+		born_child((__u64)sk);
 	if ((int)ctx[1] == TCP_CLOSE && ((int)ctx[2] == TCP_SYN_SENT || (int)ctx[2] == TCP_LISTEN) &&
 	    BPF_CORE_READ_BITFIELD_PROBED(sk, sk_protocol) == IPPROTO_TCP)
 		owner_touch(sk);
@@ -145,6 +154,6 @@ int rebpf_scan(struct bpf_iter__task_file *ctx)
 		return 0;
 	o.tgid = BPF_CORE_READ(task, tgid);
 	BPF_CORE_READ_STR_INTO(&o.comm, task, comm);
-	owner_set(key, &o);
+	socket_learn(key, &o, 0);
 	return 0;
 }
