@@ -2,6 +2,7 @@
 #include "live.h"
 
 #include <errno.h>
+#include <malloc.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -576,6 +577,7 @@ static int start(struct live *l, const struct reasons *reasons)
 	l->armed_ns = l->rate_at_ns = clock_mono_ns();
 	on_wake(l);
 	l->shared->heartbeat_ns = clock_mono_ns(); /* all this takes seconds on a slow machine */
+	malloc_trim(0); /* what the kernel's types and symbols took is in the middle of the heap */
 	exporter_announce(l->exporter);
 	print_ready(l);
 	return 0;
