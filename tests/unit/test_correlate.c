@@ -691,17 +691,25 @@ static void test_place_used_again(void **state)
 	assert_one("rto #1 1000+1448 x1 tc=null ret=0 sent drop=-");
 }
 
-/* A VLAN on eth0: one buffer, both devices, in the order of the kernel. */
-static void test_stacked_devices(void **state)
+/* An attempt whose copy has come by at eth0.7. */
+static void start_on_vlan(void)
 {
-	union record t, q;
+	union record t;
 
-	(void)state;
 	start(HOST_MODE_1);
 	feed(make_entry(SK, SKB));
 	t = make_tc(SK, SKB, COPY);
 	set_device(&t.rec_rtx_tc.c, 7, "eth0.7");
 	feed(t);
+}
+
+/* A VLAN on eth0: one buffer, both devices, in the order of the kernel. */
+static void test_stacked_devices(void **state)
+{
+	union record q;
+
+	(void)state;
+	start_on_vlan();
 	q = make_queued(SK, SKB, COPY);
 	q.rec_rtx_queued.ifindex = 7;
 	feed(q);
@@ -717,11 +725,7 @@ static void test_stacked_devices_without_queued(void **state)
 	union record t, x;
 
 	(void)state;
-	start(HOST_MODE_1);
-	feed(make_entry(SK, SKB));
-	t = make_tc(SK, SKB, COPY);
-	set_device(&t.rec_rtx_tc.c, 7, "eth0.7");
-	feed(t);
+	start_on_vlan();
 	t = make_tc(SK, SKB, COPY);
 	t.rec_rtx_tc.c.prior_queued = 1;
 	feed(t);
@@ -791,14 +795,10 @@ static void test_whole_without_place(void **state)
 /* The same, and a program on the lower device shoots it. */
 static void test_shot_on_second_device(void **state)
 {
-	union record t, q;
+	union record q;
 
 	(void)state;
-	start(HOST_MODE_1);
-	feed(make_entry(SK, SKB));
-	t = make_tc(SK, SKB, COPY);
-	set_device(&t.rec_rtx_tc.c, 7, "eth0.7");
-	feed(t);
+	start_on_vlan();
 	q = make_queued(SK, SKB, COPY);
 	q.rec_rtx_queued.ifindex = 7;
 	feed(q);
