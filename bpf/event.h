@@ -505,6 +505,7 @@ struct rec_addr {
 /*
  * SURVEY: what LINK and ADDR records have said so far was so at some time between @begin_ns and h.ts_ns.
  * @softnet: packets that CPUs dropped from their backlogs without kfree_skb, for all we know.
+ * @left_ns: what was under way on this host before, and was not dropped, had left it by h.ts_ns (src/queues.h). 0: not known.
  */
 struct rec_survey {
 	struct rec_header h;
@@ -512,6 +513,7 @@ struct rec_survey {
 	__u64 softnet;
 	__u32 namespaces;
 	__u32 bits; /* SURVEY_* */
+	__u64 left_ns;
 };
 
 /* SOCKET: whose packet a drop was, where the kernel did not say. Comes right before its DROP. */
@@ -593,7 +595,7 @@ REC_ASSERT(sizeof(struct rec_drop) == 24 + 16 + 40 + 9 * 4 + 4 + 24 + 8 + 48 + 1
 REC_ASSERT(sizeof(struct rec_spurious) == 24 + 80 + 24 + 16 + 8, "rec_spurious");
 REC_ASSERT(sizeof(struct rec_link) == 24 + 16 + 8 + 16, "rec_link");
 REC_ASSERT(sizeof(struct rec_addr) == 48, "rec_addr");
-REC_ASSERT(sizeof(struct rec_survey) == 48, "rec_survey");
+REC_ASSERT(sizeof(struct rec_survey) == 56, "rec_survey");
 REC_ASSERT(sizeof(struct rec_connect) == 24 + 80 + 24 + 24 + 16 + 16, "rec_connect");
 REC_ASSERT(sizeof(struct rec_lost) == 24 + 24 + 8 + 8, "rec_lost");
 REC_ASSERT(sizeof(struct rec_socket) == 24 + 24 + 8 + 24, "rec_socket");

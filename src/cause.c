@@ -205,7 +205,7 @@ static bool has_departed(const struct attempt *a, const struct cause_context *ct
 	/* The socket's own count says more of a device that leaves; a request for a connection has none. */
 	if (first == LINK_LEAVES && !attempt_is_synack(&a->entry))
 		return false;
-	return hostnet_queues_were_empty(ctx->hostnet, w->until_ns ? w->until_ns : a->begin_ns, a->begin_ns,
+	return hostnet_has_left_queues(ctx->hostnet, w->until_ns ? w->until_ns : a->begin_ns, a->begin_ns,
 					 QUEUE_SLACK_NS);
 }
 

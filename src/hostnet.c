@@ -32,7 +32,7 @@ struct addr {
 
 struct moment {
 	uint64_t begin_ns, end_ns;
-	bool queued;
+	uint64_t left_ns; /* rec_survey.left_ns */
 };
 
 /* So many packets were lost silently at some time between the two. @netns 0: by a CPU. */
@@ -186,6 +186,14 @@ void hostnet_learn_addr(struct hostnet *h, const struct rec_addr *a)
 	memcpy(h->addrs[h->addr_count++].addr, a->addr, sizeof(a->addr));
 }
 
+/* Recordings of before rebpf followed single queues say only whether any held packets. */
+static uint64_t left_ns(const struct rec_survey *s)
+{
+	if (s->left_ns || s->bits & (SURVEY_QUEUED | SURVEY_INCOMPLETE))
+		return s->left_ns;
+	return s->begin_ns;
+}
+
 void hostnet_learn_survey(struct hostnet *h, const struct rec_survey *s)
 {
 	if (h->surveys && s->softnet > h->softnet)
@@ -196,8 +204,7 @@ void hostnet_learn_survey(struct hostnet *h, const struct rec_survey *s)
 		h->first_ns = s->h.ts_ns;
 	h->softnet = s->softnet;
 	h->incomplete = s->bits & SURVEY_INCOMPLETE;
-	h->survey[h->surveys++ % MAX_SURVEYS] =
-		(struct moment){ s->begin_ns, s->h.ts_ns, s->bits & SURVEY_QUEUED };
+	h->survey[h->surveys++ % MAX_SURVEYS] = (struct moment){ s->begin_ns, s->h.ts_ns, left_ns(s) };
 }
 
 void hostnet_note_drop(struct hostnet *h, uint32_t netns, uint32_t ifindex, uint64_t ts_ns)
@@ -283,7 +290,7 @@ void hostnet_note_consumed(struct hostnet *h, uint32_t netns, uint64_t ts_ns)
 	note_past(h, netns, LINK_TC_CONSUMES, ts_ns + PAST_STEP_NS);
 }
 
-bool hostnet_queues_were_empty(const struct hostnet *h, uint64_t after_ns, uint64_t until_ns, uint64_t slack_ns)
+bool hostnet_has_left_queues(const struct hostnet *h, uint64_t sent_ns, uint64_t until_ns, uint64_t slack_ns)
 {
 	uint64_t n = h->surveys < MAX_SURVEYS ? h->surveys : MAX_SURVEYS;
 
@@ -292,9 +299,9 @@ bool hostnet_queues_were_empty(const struct hostnet *h, uint64_t after_ns, uint6
 	for (uint64_t i = 0; i < n; i++) {
 		const struct moment *m = &h->survey[(h->surveys - 1 - i) % MAX_SURVEYS];
 
-		if (m->begin_ns <= after_ns)
+		if (m->begin_ns <= sent_ns)
 			return false;
-		if (!m->queued && m->end_ns <= until_ns + slack_ns)
+		if (m->left_ns > sent_ns && m->end_ns <= until_ns + slack_ns)
 			return true;
 	}
 	return false;

@@ -42,10 +42,10 @@ uint32_t hostnet_bits(const struct hostnet *h, uint32_t netns, uint64_t since_ns
 void hostnet_note_consumed(struct hostnet *h, uint32_t netns, uint64_t ts_ns);
 
 /*
- * Was there a moment after @after_ns and not more than @slack_ns after @until_ns at which no queue of this host held a
- * packet? (Queues of queueing disciplines and of CPUs.)
+ * Had what was sent at @sent_ns and was not dropped left every queue of this host not more than @slack_ns after @until_ns?
+ * (Queues of queueing disciplines, CPUs, neighbours and NFQUEUE.)
  */
-bool hostnet_queues_were_empty(const struct hostnet *h, uint64_t after_ns, uint64_t until_ns, uint64_t slack_ns);
+bool hostnet_has_left_queues(const struct hostnet *h, uint64_t sent_ns, uint64_t until_ns, uint64_t slack_ns);
 
 /* Have devices (of @netns, or of all: 0) or CPUs lost packets between the two times that no drop record explains? */
 bool hostnet_lost_silently(const struct hostnet *h, uint32_t netns, uint64_t from_ns, uint64_t until_ns);

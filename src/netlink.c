@@ -94,6 +94,14 @@ static bool attr_u32(struct rtattr *a, size_t offset, uint32_t *value)
 	return true;
 }
 
+static bool attr_u64(struct rtattr *a, size_t offset, uint64_t *value)
+{
+	if (!a || RTA_PAYLOAD(a) < offset + sizeof(*value))
+		return false;
+	memcpy(value, (char *)RTA_DATA(a) + offset, sizeof(*value));
+	return true;
+}
+
 /* The attributes after a family's header of @size bytes; false: not of this type, or too short. */
 static bool message_attrs(const struct nlmsghdr *m, uint16_t type, size_t size, struct rtattr **first, int *left)
 {
@@ -396,6 +404,8 @@ static int qdisc_message(const struct nlmsghdr *m, void *ctx)
 		.kind = attr_string(tb[TCA_KIND]),
 	};
 	attr_u32(stats[TCA_STATS_QUEUE], offsetof(struct gnet_stats_queue, qlen), &qdisc.queued);
+	attr_u32(stats[TCA_STATS_QUEUE], offsetof(struct gnet_stats_queue, backlog), &qdisc.backlog);
+	attr_u64(stats[TCA_STATS_BASIC], offsetof(struct gnet_stats_basic, bytes), &qdisc.sent);
 	return walk->fn(walk->ctx, &qdisc);
 }
 

@@ -79,12 +79,13 @@ int netlink_for_each_address(int fd, netlink_address_fn *fn, void *ctx);
 /* Does a neighbour's address have to be found out? Packets wait for it meanwhile. */
 int netlink_has_unresolved(int fd, bool *unresolved);
 
-/* @queued: packets held, those of its children included, as the kernel counts. */
+/* @queued: packets held, and @backlog: their bytes, those of its children included; @sent: bytes dequeued; as the kernel counts. */
 struct netlink_qdisc {
 	int ifindex;
 	uint32_t handle, parent;
 	const char *kind;
-	uint32_t queued;
+	uint32_t queued, backlog;
+	uint64_t sent;
 };
 typedef int netlink_qdisc_fn(void *ctx, const struct netlink_qdisc *qdisc);
 /* Every queueing discipline, those of which the kernel makes no show excepted. Errors as above. */

@@ -203,8 +203,10 @@ static uint64_t look_at_cpus(struct survey *s)
 		return 0;
 	}
 	survey_sum_softnet(text, &dropped, &backlog);
-	if (backlog)
+	if (backlog) {
 		s->look.bits |= SURVEY_QUEUED;
+		queues_note_elsewhere(&s->look.queues);
+	}
 	free(text);
 	return dropped;
 }
@@ -213,9 +215,12 @@ static uint64_t look_at_cpus(struct survey *s)
 
 static uint64_t begin(struct survey *s, uint32_t bits)
 {
+	uint64_t now_ns = clock_mono_ns();
+
 	s->look.bits = bits;
 	s->looked_into = 0;
-	return clock_mono_ns();
+	queues_begin(&s->look.queues, now_ns);
+	return now_ns;
 }
 
 static void end(struct survey *s, uint64_t begin_ns)
@@ -227,6 +232,7 @@ static void end(struct survey *s, uint64_t begin_ns)
 		s->look.bits |= SURVEY_INCOMPLETE;
 	if (s->look.ask_nat && s->look.bits & SURVEY_INCOMPLETE)
 		s->look.bits |= SURVEY_NAT;
+	rec.left_ns = queues_end(&s->look.queues, !(s->look.bits & SURVEY_INCOMPLETE));
 	rec.namespaces = s->looked_into;
 	rec.bits = s->look.bits;
 	s->traffic = false;

@@ -332,13 +332,33 @@ static int add_place(struct look *l, int ifindex, uint32_t parent)
 	return 0;
 }
 
+static void note_queue(struct look *l, const struct netlink_qdisc *q)
+{
+	struct queue queue = {
+		.netns = l->in->inum,
+		.ifindex = (uint32_t)q->ifindex,
+		.handle = q->handle,
+		.parent = q->parent,
+		.fifo = queues_is_fifo(q->kind, q->parent),
+		.backlog = q->backlog,
+		.sent = q->sent,
+	};
+
+	l->bits |= SURVEY_QUEUED;
+	/* They hold what their children hold, and these are shown. */
+	if (!strcmp(q->kind, "mq") || !strcmp(q->kind, "mqprio"))
+		return;
+	l->busy_fifo |= queue.fifo;
+	queues_note(&l->queues, &queue);
+}
+
 static int take_qdisc(void *ctx, const struct netlink_qdisc *q)
 {
 	struct look *l = ctx;
 	int err;
 
 	if (q->queued)
-		l->bits |= SURVEY_QUEUED;
+		note_queue(l, q);
 	if (IS_IN(no_filters, q->kind))
 		return 0;
 	if (!strcmp(q->kind, "clsact")) {
@@ -370,15 +390,24 @@ static int ask_neighbours(struct look *l, int fd)
 	bool unresolved;
 	int err = netlink_has_unresolved(fd, &unresolved);
 
-	if (unresolved || holds_nfqueue())
+	if (unresolved || holds_nfqueue()) {
 		l->bits |= SURVEY_QUEUED;
+		queues_note_elsewhere(&l->queues);
+	}
 	return err;
 }
 
 static int ask_qdiscs(struct look *l, int fd)
 {
+	int err;
+
 	l->place_count = 0;
-	return netlink_for_each_qdisc(fd, take_qdisc, l);
+	l->busy_fifo = false;
+	err = netlink_for_each_qdisc(fd, take_qdisc, l);
+	if (err || !l->busy_fifo)
+		return err;
+	l->place_count = 0;
+	return netlink_for_each_qdisc(fd, take_qdisc, l); /* queues.h says why */
 }
 
 /* A question whose answer changed while it was given is asked once more. */

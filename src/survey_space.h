@@ -6,6 +6,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "queues.h"
 #include "survey.h"
 
 /* Growing arrays. Dumps come in the same order again and again: @next is where the next one probably is. */
@@ -45,6 +46,8 @@ struct look {
 	uint32_t judged_id; /* the last tcx program that was judged */
 	bool judged_rebpf;
 	bool changed; /* other devices than those of the last look are there */
+	bool busy_fifo; /* a queue that is first in, first out holds packets */
+	struct queues queues;
 	struct space *in;
 	struct place *places;
 	unsigned int place_count, place_cap;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/* links: tests/fuzz/fuzz.c tests/fuzz/check.c src/netlink.c src/netlink_hooks.c src/sockdiag.c src/survey_space.c src/netns.c src/log.c src/util.c */
+/* links: tests/fuzz/fuzz.c tests/fuzz/check.c src/netlink.c src/netlink_hooks.c src/sockdiag.c src/survey_space.c src/queues.c src/netns.c src/log.c src/util.c */
 /* flags: -Wl,--wrap=socket,--wrap=bind,--wrap=connect,--wrap=setsockopt,--wrap=send,--wrap=syscall */
 /*
  * Arbitrary bytes as answers of netlink. The first byte chooses the question, then datagrams follow (take_block()), with

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/* links: tests/fuzz/fuzz.c tests/fuzz/check.c src/parse.c src/httpd.c src/snmp.c src/metrics.c src/series.c src/meaning.c src/meaning_table.c src/meaning_places.c src/survey.c src/survey_space.c src/netlink.c src/netlink_hooks.c src/netns.c src/util.c src/log.c -levent_core -levent_extra */
+/* links: tests/fuzz/fuzz.c tests/fuzz/check.c src/parse.c src/httpd.c src/snmp.c src/metrics.c src/series.c src/meaning.c src/meaning_table.c src/meaning_places.c src/survey.c src/survey_space.c src/queues.c src/netlink.c src/netlink_hooks.c src/netns.c src/util.c src/log.c -levent_core -levent_extra */
 /*
  * Arbitrary bytes as a value that a user types, and as a file of /proc: what is taken is what it claims to be, and what is
  * not leaves the result alone. Texts of parse.h are parsed, written, and parsed again.

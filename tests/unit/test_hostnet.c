@@ -235,24 +235,48 @@ static void test_queues(void **state)
 	uint64_t before = record_ns, first, second;
 
 	(void)state;
-	assert_false(hostnet_queues_were_empty(h, 0, UINT64_MAX / 2, 0));
+	assert_false(hostnet_has_left_queues(h, 0, UINT64_MAX / 2, 0));
 	first = survey(SURVEY_QUEUED, 0);
-	assert_false(hostnet_queues_were_empty(h, before, first, 0));
+	assert_false(hostnet_has_left_queues(h, before, first, 0));
 	second = survey(0, 0);
-	assert_true(hostnet_queues_were_empty(h, before, second, 0));
-	assert_true(hostnet_queues_were_empty(h, second - 1, second, 0));
+	assert_true(hostnet_has_left_queues(h, before, second, 0));
+	assert_true(hostnet_has_left_queues(h, second - 1, second, 0));
 	/* Not in between. */
-	assert_false(hostnet_queues_were_empty(h, second, second + MS, 0));
-	assert_false(hostnet_queues_were_empty(h, before, second - 1, 0));
-	assert_true(hostnet_queues_were_empty(h, before, second - 1, 1));
-	assert_true(hostnet_queues_were_empty(h, before, second - 5 * MS, 5 * MS));
-	assert_false(hostnet_queues_were_empty(h, before, second - 5 * MS, 5 * MS - 1));
+	assert_false(hostnet_has_left_queues(h, second, second + MS, 0));
+	assert_false(hostnet_has_left_queues(h, before, second - 1, 0));
+	assert_true(hostnet_has_left_queues(h, before, second - 1, 1));
+	assert_true(hostnet_has_left_queues(h, before, second - 5 * MS, 5 * MS));
+	assert_false(hostnet_has_left_queues(h, before, second - 5 * MS, 5 * MS - 1));
 	/* One full moment after it changes nothing. */
 	survey(SURVEY_QUEUED, 0);
-	assert_true(hostnet_queues_were_empty(h, before, second, 0));
+	assert_true(hostnet_has_left_queues(h, before, second, 0));
 	/* Nor is there proof if one could not look everywhere. */
 	survey(SURVEY_INCOMPLETE, 0);
-	assert_false(hostnet_queues_were_empty(h, before, UINT64_MAX / 2, 0));
+	assert_false(hostnet_has_left_queues(h, before, UINT64_MAX / 2, 0));
+}
+
+/* Something always waits, but what waited then has left. */
+static void test_queues_that_go_on(void **state)
+{
+	union record r = make_survey(SURVEY_QUEUED);
+	uint64_t end = r.h.ts_ns;
+
+	(void)state;
+	r.rec_survey.left_ns = end - 30 * MS;
+	hostnet_learn_survey(h, &r.rec_survey);
+	assert_true(hostnet_has_left_queues(h, end - 30 * MS - 1, end, 0));
+	assert_false(hostnet_has_left_queues(h, end - 30 * MS, end, 0));
+	assert_false(hostnet_has_left_queues(h, end - 30 * MS - 1, end - 1, 0));
+}
+
+/* A look that did not see all proves nothing, also when later ones do. */
+static void test_queues_not_all_seen(void **state)
+{
+	uint64_t before = record_ns, incomplete = survey(SURVEY_INCOMPLETE, 0);
+
+	(void)state;
+	survey(SURVEY_QUEUED, 0);
+	assert_false(hostnet_has_left_queues(h, before, incomplete, 0));
 }
 
 /* It takes time to look: both ends must lie in the window. */
@@ -263,9 +287,9 @@ static void test_queues_of_long_survey(void **state)
 	(void)state;
 	r.rec_survey.begin_ns = r.h.ts_ns - 10 * MS;
 	hostnet_learn_survey(h, &r.rec_survey);
-	assert_false(hostnet_queues_were_empty(h, r.h.ts_ns - 10 * MS, r.h.ts_ns, 0));
-	assert_true(hostnet_queues_were_empty(h, r.h.ts_ns - 10 * MS - 1, r.h.ts_ns, 0));
-	assert_false(hostnet_queues_were_empty(h, r.h.ts_ns - 10 * MS - 1, r.h.ts_ns - 1, 0));
+	assert_false(hostnet_has_left_queues(h, r.h.ts_ns - 10 * MS, r.h.ts_ns, 0));
+	assert_true(hostnet_has_left_queues(h, r.h.ts_ns - 10 * MS - 1, r.h.ts_ns, 0));
+	assert_false(hostnet_has_left_queues(h, r.h.ts_ns - 10 * MS - 1, r.h.ts_ns - 1, 0));
 	assert_int_equal(hostnet_surveyed_ns(h), r.rec_survey.begin_ns);
 }
 
@@ -277,9 +301,9 @@ static void test_many_surveys(void **state)
 	for (int i = 0; i < MANY; i++)
 		last = survey(SURVEY_QUEUED, 0);
 	assert_int_equal(hostnet_surveyed_ns(h), last);
-	assert_false(hostnet_queues_were_empty(h, first - 1, last, 0)); /* forgotten */
+	assert_false(hostnet_has_left_queues(h, first - 1, last, 0)); /* forgotten */
 	last = survey(0, 0);
-	assert_true(hostnet_queues_were_empty(h, first - 1, last, 0));
+	assert_true(hostnet_has_left_queues(h, first - 1, last, 0));
 }
 
 /* ---- losses ---- */
@@ -460,7 +484,7 @@ static void test_many_links(void **state)
 	survey(SURVEY_FULL, 0);
 	assert_int_equal(hostnet_first_hop(h, NETNS, 16385), LINK_UNKNOWN);
 	assert_true(hostnet_is_local(h, addr_9, 4));
-	assert_false(hostnet_queues_were_empty(h, 0, record_ns, 0));
+	assert_false(hostnet_has_left_queues(h, 0, record_ns, 0));
 }
 
 static void test_many_addrs(void **state)
@@ -512,7 +536,7 @@ static void test_hostile(void **state)
 			hostnet_first_hop(h, netns, ifindex);
 			hostnet_is_local(h, addr_9, 4);
 			hostnet_bits(h, netns, UINT64_MAX);
-			hostnet_queues_were_empty(h, next_random(&seed), next_random(&seed), 5);
+			hostnet_has_left_queues(h, next_random(&seed), next_random(&seed), 5);
 			hostnet_lost_silently(h, netns, next_random(&seed), next_random(&seed));
 		}
 	}
@@ -533,6 +557,8 @@ int main(void)
 		TEST(test_local_v6),
 		TEST(test_gone_addrs),
 		TEST(test_queues),
+		TEST(test_queues_that_go_on),
+		TEST(test_queues_not_all_seen),
 		TEST(test_queues_of_long_survey),
 		TEST(test_many_surveys),
 		TEST(test_no_losses),

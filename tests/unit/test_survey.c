@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/* links: src/survey.c src/survey_space.c src/netlink.c src/netlink_hooks.c src/netns.c src/log.c src/util.c src/snmp.c */
+/* links: src/survey.c src/survey_space.c src/queues.c src/netlink.c src/netlink_hooks.c src/netns.c src/log.c src/util.c src/snmp.c */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
