@@ -59,11 +59,16 @@ void btf_index_free(struct btf_index *index)
 
 int btf_index_find(const struct btf_index *index, const char *name, uint32_t kind)
 {
+	return btf_index_find_after(index, name, kind, 0);
+}
+
+int btf_index_find_after(const struct btf_index *index, const char *name, uint32_t kind, int id)
+{
 	/* Of equal names the first came first to the run of slots that they share. */
 	for (uint32_t at = hash(name) & index->mask; index->slot[at]; at = (at + 1) & index->mask) {
 		const struct btf_type *t = btf__type_by_id(index->btf, index->slot[at]);
 
-		if (btf_kind(t) == kind && !strcmp(btf_name_at(index->btf, t->name_off), name))
+		if (index->slot[at] > (uint32_t)id && btf_kind(t) == kind && !strcmp(btf_name_at(index->btf, t->name_off), name))
 			return (int)index->slot[at];
 	}
 	return -ENOENT;

@@ -18,6 +18,8 @@ void btf_index_free(struct btf_index *index);
 
 /* The id of the first type of this name and kind, one of the above; -ENOENT: there is none. */
 int btf_index_find(const struct btf_index *index, const char *name, uint32_t kind);
+/* The next one after @id. */
+int btf_index_find_after(const struct btf_index *index, const char *name, uint32_t kind, int id);
 
 /* "" where the file gives no such string: libbpf (1.1) does not look at the offsets of names before they are asked for. */
 const char *btf_name_at(const struct btf *btf, uint32_t offset);

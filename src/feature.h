@@ -57,6 +57,7 @@ struct features {
 	char cgroup2_path[256]; /* mount point, "" if none */
 	uint32_t hz;            /* jiffies a second */
 	bool counts_memlock;    /* RLIMIT_MEMLOCK limits BPF maps: before 5.11 (80ee81e0403c) */
+	int types_fd;           /* what of the BTF our programs are fitted by (corebtf.h); probes_load() closes it. -1: take all */
 };
 
 /* Text for a feature that is absent. */

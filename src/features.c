@@ -17,7 +17,9 @@
 #include <unistd.h>
 
 #include "btfindex.h"
+#include "corebtf.h"
 #include "log.h"
+#include "probes.h"
 #include "util.h"
 
 const char *feature_why_not(enum feature f)
@@ -263,6 +265,19 @@ static int read_reasons(const struct btf_index *vmlinux, bool try_modules, featu
 	return err;
 }
 
+/* -1 costs time only: libbpf then looks through the whole BTF. */
+static int open_types(const struct btf_index *index, bool cast)
+{
+	size_t size;
+	const void *elf = probes_object(cast, &size);
+	int fd = corebtf_open(index, elf, size);
+
+	if (fd >= 0)
+		return fd;
+	log_debug("no smaller BTF for the programs: %s", strerror(-fd));
+	return -1;
+}
+
 /* libbpf's messages, one level less important than it thinks: what it warns of, we explain ourselves. */
 static int print_libbpf(enum libbpf_print_level level, const char *fmt, va_list args)
 {
@@ -288,6 +303,7 @@ int features_probe(struct features *f, const char *btf_path, features_reason_fn 
 	long err;
 
 	memset(f, 0, sizeof(*f));
+	f->types_fd = -1;
 	if (!uname(&uts))
 		snprintf(f->release, sizeof(f->release), "%s", uts.release);
 	/* The coarse clocks step once a jiffy. */
@@ -316,6 +332,8 @@ int features_probe(struct features *f, const char *btf_path, features_reason_fn 
 	f->has[FEATURE_KPROBE] = btf_path || kprobes_work();
 	f->has[FEATURE_FN_DIRECT_REST] = !btf_path && !kprobe_try("__tcp_retransmit_skb.part.0");
 	f->has[FEATURE_CGROUP2] = find_cgroup2(f->cgroup2_path, sizeof(f->cgroup2_path));
+	if (!btf_path)
+		f->types_fd = open_types(&index, f->has[FEATURE_CAST]);
 	err = read_reasons(&index, !btf_path, add_reason, ctx);
 	btf_index_free(&index);
 	btf__free(btf);

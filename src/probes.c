@@ -103,14 +103,19 @@ static const char *program_for(const char *planned, const struct features *f)
 	return planned;
 }
 
+const void *probes_object(bool cast, size_t *size)
+{
+	return cast ? rebpf_cast__elf_bytes(size) : rebpf__elf_bytes(size);
+}
+
 /* Both objects have the same maps and programs, hence the same skeleton: only the code differs. NULL: see errno. */
 static struct rebpf *open_object(bool cast, const struct bpf_object_open_opts *opts)
 {
 	struct rebpf *skel = calloc(1, sizeof(*skel));
 	int err = skel ? rebpf__create_skeleton(skel) : -ENOMEM;
 
-	if (!err && cast)
-		skel->skeleton->data = (void *)rebpf_cast__elf_bytes(&skel->skeleton->data_sz);
+	if (!err)
+		skel->skeleton->data = (void *)probes_object(cast, &skel->skeleton->data_sz);
 	if (!err)
 		err = bpf_object__open_skeleton(skel->skeleton, opts);
 	if (!err)
@@ -125,8 +130,13 @@ static int open_planned(struct rebpf **out, const struct plan *plan, const struc
 			const struct probes_config *config)
 {
 	LIBBPF_OPTS(bpf_object_open_opts, opts, .object_name = "rebpf", .btf_custom_path = o->btf_path);
-	struct rebpf *skel = open_object(f->has[FEATURE_CAST], &opts);
+	char types[32];
+	struct rebpf *skel;
 
+	snprintf(types, sizeof(types), "/proc/self/fd/%d", f->types_fd);
+	if (f->types_fd >= 0 && !access(types, R_OK))
+		opts.btf_custom_path = types;
+	skel = open_object(f->has[FEATURE_CAST], &opts);
 	if (!skel)
 		return log_error(-errno, "cannot open the BPF object: %s", strerror(errno));
 	configure(&skel->rodata->cfg, plan, f, o, config);
@@ -195,6 +205,8 @@ int probes_load(struct probes **out, struct plan *plan, const struct features *f
 		if (err)
 			err = load_failed(err, features);
 	}
+	if (features->types_fd >= 0)
+		close(features->types_fd);
 	if (err) {
 		probes_close(p);
 		return err;

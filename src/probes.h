@@ -14,6 +14,9 @@ struct probes_config {
 	struct code_range wrapper[REBPF_MAX_WRAPPERS];
 };
 
+/* The BPF object file, with bpf_rdonly_cast() or without. */
+const void *probes_object(bool cast, size_t *size);
+
 /*
  * Loads what the plan chose, configured by @options. A role whose programs the kernel refuses after all is left out
  * with a warning, and @plan says so, unless retransmissions could not be seen without it.
