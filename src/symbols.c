@@ -116,24 +116,25 @@ static int add_module(struct symbols *s, const char *p, const char *end, uint32_
 	return 0;
 }
 
-static int hex_digit(char c)
-{
-	if (c >= '0' && c <= '9')
-		return c - '0';
-	if (c >= 'a' && c <= 'f')
-		return c - 'a' + 10;
-	return -1;
-}
+/*
+ * 1 + the value of a hexadecimal digit, 0: not one. A table, not comparisons: no processor foretells the next digit of an
+ * address, and there are two million of them.
+ */
+static const uint8_t hex_digit[256] = {
+	['0'] = 1, ['1'] = 2,  ['2'] = 3,  ['3'] = 4,  ['4'] = 5,  ['5'] = 6,  ['6'] = 7,  ['7'] = 8,
+	['8'] = 9, ['9'] = 10, ['a'] = 11, ['b'] = 12, ['c'] = 13, ['d'] = 14, ['e'] = 15, ['f'] = 16,
+};
 
 /* "ffffffff81000000 T _stext" or "... t name\t[module]". Lines of another form are skipped. */
 static int add_line(struct symbols *s, const char *p, const char *end)
 {
 	struct symbol sym = { 0 }, *list;
 	const char *name;
-	int digit, err;
+	unsigned int digit;
+	int err;
 
-	for (; p < end && (digit = hex_digit(*p)) >= 0; p++)
-		sym.addr = sym.addr << 4 | (unsigned int)digit;
+	for (; p < end && (digit = hex_digit[(unsigned char)*p]); p++)
+		sym.addr = sym.addr << 4 | (digit - 1);
 	if (end - p < 4 || p[0] != ' ' || p[2] != ' ')
 		return 0;
 	/* Code only. Other letters are data, and absolute values such as the offsets of per-CPU variables. */
@@ -217,16 +218,37 @@ static int compare(const void *a, const void *b)
 	return (x->name > y->name) - (x->name < y->name);
 }
 
+/* Sorts the list, of which the first @sorted are. */
+static void sort_rest(struct symbols *s, size_t sorted)
+{
+	size_t rest = s->count - sorted, to = s->count;
+	struct symbol *copy = malloc(rest * sizeof(*copy));
+
+	if (!copy) {
+		qsort(s->list, s->count, sizeof(*s->list), compare);
+		return;
+	}
+	memcpy(copy, s->list + sorted, rest * sizeof(*copy));
+	qsort(copy, rest, sizeof(*copy), compare);
+	while (rest) {
+		if (sorted && compare(&s->list[sorted - 1], &copy[rest - 1]) > 0)
+			s->list[--to] = s->list[--sorted];
+		else
+			s->list[--to] = copy[--rest];
+	}
+	free(copy);
+}
+
 static void sort_and_trim(struct symbols *s)
 {
 	void *p;
 	size_t i;
 
-	/* The kernel's own symbols come sorted, those of modules do not. */
+	/* The kernel's own symbols come sorted, those of modules and of BPF programs do not. */
 	for (i = 1; i < s->count && s->list[i - 1].addr <= s->list[i].addr; i++)
 		;
 	if (i < s->count)
-		qsort(s->list, s->count, sizeof(*s->list), compare);
+		sort_rest(s, i);
 	p = realloc(s->list, s->count * sizeof(*s->list));
 	if (p) {
 		s->list = p;
