@@ -41,7 +41,8 @@ int btf_index_init(struct btf_index *index, const struct btf *btf)
 		const struct btf_type *t = btf__type_by_id(btf, id);
 		uint32_t at;
 
-		if (!is_indexed(t))
+		/* Thousands of types have no name, and would share one run of slots. */
+		if (!is_indexed(t) || !t->name_off)
 			continue;
 		at = hash(btf_name_at(btf, t->name_off)) & index->mask;
 		while (index->slot[at])
