@@ -125,16 +125,16 @@ static struct rebpf *open_object(bool cast, const struct bpf_object_open_opts *o
 	return NULL;
 }
 
-/* Opens the object with exactly the plan's programs turned on. */
+/* Opens the object with exactly the plan's programs turned on. @types_fd: feature.h. */
 static int open_planned(struct rebpf **out, const struct plan *plan, const struct features *f, const struct options *o,
-			const struct probes_config *config)
+			const struct probes_config *config, int types_fd)
 {
 	LIBBPF_OPTS(bpf_object_open_opts, opts, .object_name = "rebpf", .btf_custom_path = o->btf_path);
 	char types[32];
 	struct rebpf *skel;
 
-	snprintf(types, sizeof(types), "/proc/self/fd/%d", f->types_fd);
-	if (f->types_fd >= 0 && !access(types, R_OK))
+	snprintf(types, sizeof(types), "/proc/self/fd/%d", types_fd);
+	if (types_fd >= 0 && !access(types, R_OK))
 		opts.btf_custom_path = types;
 	skel = open_object(f->has[FEATURE_CAST], &opts);
 	if (!skel)
@@ -192,19 +192,28 @@ static int load_failed(int err, const struct features *f)
 int probes_load(struct probes **out, struct plan *plan, const struct features *features, const struct options *options,
 		const struct probes_config *config)
 {
+	int err, load_err = 0;
 	struct probes *p;
-	int err;
 
 	p = calloc(1, sizeof(*p));
 	if (!p)
 		return log_error(-ENOMEM, "out of memory");
 	p->plan = plan;
-	err = open_planned(&p->skel, plan, features, options, config);
-	if (!err) {
-		err = rebpf__load(p->skel);
-		if (err)
-			err = load_failed(err, features);
+	err = open_planned(&p->skel, plan, features, options, config, features->types_fd);
+	if (!err)
+		load_err = rebpf__load(p->skel);
+	/* Not that a type which the smaller BTF lacks decides. */
+	if (load_err && features->types_fd >= 0) {
+		log_debug("the BPF programs did not load (%s): once more by all of the BTF", strerror(-load_err));
+		rebpf__destroy(p->skel);
+		p->skel = NULL;
+		load_err = 0;
+		err = open_planned(&p->skel, plan, features, options, config, -1);
+		if (!err)
+			load_err = rebpf__load(p->skel);
 	}
+	if (load_err)
+		err = load_failed(load_err, features);
 	if (features->types_fd >= 0)
 		close(features->types_fd);
 	if (err) {
