@@ -32,11 +32,11 @@ WARN := -Wall -Wextra -Wmissing-prototypes -Wstrict-prototypes -Wshadow -Wundef
 ifeq ($(DEVELOPER),1)
 WARN += -Werror
 endif
-ALL_CFLAGS := -std=gnu11 $(WARN) -D_GNU_SOURCE -DREBPF_VERSION='"$(VERSION)"' -iquote $(B) -iquote src $(CFLAGS)
+ALL_CFLAGS := -std=gnu11 $(WARN) -D_GNU_SOURCE -DREBPF_VERSION='"$(VERSION)"' -iquote $(B) -iquote src -pthread $(CFLAGS)
 
 BPF_CFLAGS := -g -O2 -target bpf -D__TARGET_ARCH_$(ARCH) -Wall -Wextra -Werror -Wno-unused-parameter \
 	 -Ivmlinux/$(ARCH) -Ibpf
-LIBS := -lbpf -lelf -lz -levent_core -levent_extra
+LIBS := -lbpf -lelf -lz -levent_core -levent_extra -pthread
 
 # The same source without and with bpf_rdonly_cast(): bpf/compat.bpf.h.
 BPF_OBJ := $(B)/bpf/rebpf.bpf.o $(B)/bpf/rebpf_cast.bpf.o

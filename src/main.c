@@ -176,6 +176,7 @@ static int trace(const struct options *o)
 		reasons_free(reasons);
 		return EXIT_CANNOT;
 	}
+	symbols_load_early();
 	err = features_probe(&features, o->btf_path, add_reason, reasons);
 	if (!err)
 		err = plan_make(&plan, &features, o->force);

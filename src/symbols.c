@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -307,7 +308,7 @@ static uint64_t modules_fingerprint(void)
 	return h;
 }
 
-int symbols_load(struct symbols **out, const char *path)
+static int load_new(struct symbols **out, const char *path)
 {
 	struct symbols *s = calloc(1, sizeof(*s));
 	int err = -ENOMEM;
@@ -325,6 +326,36 @@ int symbols_load(struct symbols **out, const char *path)
 	}
 	*out = s;
 	return 0;
+}
+
+static struct {
+	pthread_t thread;
+	bool running;
+	struct symbols *symbols;
+	int err;
+} early;
+
+static void *load_early(void *unused)
+{
+	(void)unused;
+	early.err = load_new(&early.symbols, NULL);
+	return NULL;
+}
+
+void symbols_load_early(void)
+{
+	early.running = !pthread_create(&early.thread, NULL, load_early, NULL);
+}
+
+int symbols_load(struct symbols **out, const char *path)
+{
+	if (path || !early.running)
+		return load_new(out, path);
+	pthread_join(early.thread, NULL);
+	early.running = false;
+	if (!early.err)
+		*out = early.symbols;
+	return early.err;
 }
 
 void symbols_free(struct symbols *s)

@@ -20,6 +20,12 @@ struct symbols;
  * on failure, and callers go on without symbols, with raw addresses.
  */
 int symbols_load(struct symbols **out, const char *path);
+
+/*
+ * Begins with it, for the next symbols_load() of NULL, which waits for what is left to do: for a caller that has other things
+ * to do first. In a thread, the program's only other one, that ends with it; without one nothing is done before.
+ */
+void symbols_load_early(void);
 void symbols_free(struct symbols *s); /* NULL is fine */
 
 /*
