@@ -37,6 +37,7 @@
 #define SURVEY_MIN_NS (2 * NSEC_PER_MSEC)
 #define SURVEY_SHARE 20
 #define SURVEY_MAX_NS (250 * NSEC_PER_MSEC) /* attempts wait for it */
+#define SURVEY_FOLLOW_NS (300 * NSEC_PER_MSEC) /* surveys go on for so long after an attempt while queues are busy */
 #define SURVEY_FULL_NS NSEC_PER_SEC          /* the same, with everything */
 #define SURVEY_IDLE_NS (10 * NSEC_PER_SEC)   /* with everything, while there are none */
 #define SKEW_NS NSEC_PER_MSEC        /* records of several CPUs may be so much out of order */
@@ -65,6 +66,8 @@ struct live {
 	uint64_t survey_pause_ns, survey_full_pause_ns;
 	int survey_timer, drain_timer;
 	bool survey_wanted, survey_full_wanted;
+	uint64_t attempt_ns; /* of the last attempt */
+	bool survey_held;    /* the last survey could not tell whether what was sent by then has left the queues */
 	uint64_t armed_ns, rate_at_ns, rate_produced, rate_drops, skipped_runs;
 	uint64_t consumed; /* records of the rings */
 	bool hinted;
@@ -169,9 +172,13 @@ static void note_translation(struct live *l, const struct rec_header *h)
 
 static void on_survey_record(void *ctx, const void *record, size_t size)
 {
+	const struct rec_survey *survey = record;
 	struct live *l = ctx;
 
 	note_translation(l, record);
+	if (survey->h.kind == REC_SURVEY)
+		l->survey_held = (survey->bits & (SURVEY_QUEUED | SURVEY_INCOMPLETE)) == SURVEY_QUEUED &&
+				 survey->left_ns <= l->attempt_ns;
 	pipeline_feed(l->pipeline, record, size);
 }
 
@@ -214,21 +221,32 @@ static void look_fully(struct live *l, uint64_t now_ns)
 	l->survey_pause_ns = SURVEY_MIN_NS;
 }
 
-/* An attempt is judged by what a survey after it says: what waits in queues, and what devices lost. */
+/*
+ * An attempt is judged by what a survey after it says: what waits in queues, and what devices lost. And the next attempt to send
+ * the same by whether this one's copy has left: that a busy queue has let go of it takes a few surveys (queues.h).
+ */
 static void survey_if_wanted(struct live *l)
 {
 	uint64_t now_ns = clock_mono_ns();
 
 	if (!is_survey_due(l))
 		return;
-	l->survey_wanted = false;
 	if (!l->survey_full_wanted && now_ns - l->surveyed_full_ns < SURVEY_FULL_NS) {
 		survey_light(l->survey, now_ns);
 		l->surveyed_ns = now_ns;
 		l->survey_pause_ns = pause_after(now_ns);
-		return;
+	} else {
+		look_fully(l, now_ns);
 	}
-	look_fully(l, now_ns);
+	l->survey_wanted = l->survey_held && now_ns - l->attempt_ns < SURVEY_FOLLOW_NS;
+}
+
+/* The attempt that ends with this record wants a survey. */
+static void note_attempt(struct live *l, uint64_t ts_ns)
+{
+	l->survey_wanted = true;
+	if (ts_ns > l->attempt_ns)
+		l->attempt_ns = ts_ns;
 }
 
 /* ---- the rings ---- */
@@ -243,9 +261,11 @@ static void on_ring_record(void *ctx, const void *data, size_t size)
 
 		if (h->ts_ns > l->read_ns[ring])
 			l->read_ns[ring] = h->ts_ns;
-		l->survey_wanted |= h->kind == REC_RTX_EXIT;
+		if (h->kind == REC_RTX_EXIT)
+			note_attempt(l, h->ts_ns);
 		if (h->kind == REC_RTX_ENTRY && size >= sizeof(struct rec_rtx_entry)) {
-			l->survey_wanted |= !!(((const struct rec_rtx_entry *)data)->bits & RTX_BIT_WHOLE);
+			if (((const struct rec_rtx_entry *)data)->bits & RTX_BIT_WHOLE)
+				note_attempt(l, h->ts_ns);
 			note_entry(l, data);
 		}
 	}

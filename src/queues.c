@@ -22,7 +22,7 @@ void queues_begin(struct queues *q, uint64_t now_ns)
 	q->begin_ns = now_ns;
 	q->elsewhere = false;
 	for (unsigned int i = 0; i < q->count; i++)
-		q->at[i].seen = false;
+		q->at[i].seen = q->at[i].twice = false;
 }
 
 static struct queue_state *find(struct queues *q, const struct queue *queue)
@@ -67,6 +67,9 @@ void queues_note(struct queues *q, const struct queue *queue)
 	if (!s->seen)
 		s->now.backlog = queue->backlog;
 	s->now.sent = queue->sent;
+	/* Another of the same name may be there by now. */
+	s->now.fifo &= queue->fifo;
+	s->twice = s->seen;
 	s->seen = true;
 }
 
@@ -75,18 +78,30 @@ void queues_note_elsewhere(struct queues *q)
 	q->elsewhere = true;
 }
 
-/* Returns whether what was held when the round began may still be somewhere. */
+/*
+ * Is what it held when the round began still there, for all that is known? What went back to it goes out before the next that
+ * is taken out: to have sent more than that was, once more, is the proof.
+ */
+static bool is_held(struct queue_state *s)
+{
+	if (!s->held || !s->seen)
+		return false;
+	if (!s->now.fifo || s->now.sent <= s->mark)
+		return true;
+	s->mark = s->now.sent;
+	if (s->passed)
+		return false;
+	s->passed = true;
+	return true;
+}
+
 static bool is_any_held(struct queues *q)
 {
 	bool any = false;
 
 	for (unsigned int i = 0; i < q->count; i++) {
-		struct queue_state *s = &q->at[i];
-
-		/* More, not as many: the last of them may have gone back when the device was busy (dev_requeue_skb()). */
-		if (!s->seen || (s->now.fifo && s->now.sent > s->mark))
-			s->held = false;
-		any |= s->held;
+		q->at[i].held = is_held(&q->at[i]);
+		any |= q->at[i].held;
 	}
 	return any;
 }
@@ -100,7 +115,8 @@ static void begin_round(struct queues *q)
 
 		s->rounds = (s->rounds << 1 | s->seen) & ((1U << QUEUES_ROUNDS) - 1);
 		s->held = s->seen;
-		s->mark = s->now.sent + s->now.backlog;
+		s->passed = false;
+		s->mark = s->twice ? s->now.sent + s->now.backlog : UINT64_MAX;
 		if (s->rounds)
 			q->at[kept++] = *s;
 	}
@@ -113,7 +129,8 @@ static void begin_round(struct queues *q)
 
 /*
  * A round begins with the look that ends the one before. What was in a queue then is in another when it ends, if in any,
- * and never in one twice: after as many rounds as queues held anything at those looks, it has left.
+ * and never in one twice: after as many rounds as queues held anything at those looks, it has left. One round more, for a look
+ * is no moment: what moves meanwhile from a queue that is still to be read to one that has been is seen in neither.
  */
 static void find_left(struct queues *q)
 {
@@ -122,7 +139,7 @@ static void find_left(struct queues *q)
 
 		for (unsigned int i = 0; i < q->count; i++)
 			busy += !!(q->at[i].rounds & ((2U << back) - 1));
-		if (back < busy)
+		if (back < busy + !!busy)
 			continue;
 		if (q->round_ns[back] > q->left_ns)
 			q->left_ns = q->round_ns[back];

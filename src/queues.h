@@ -19,15 +19,17 @@ struct queue {
 	uint32_t netns, ifindex, handle, parent;
 	bool fifo;        /* first in, first out: see queues_is_fifo() */
 	uint32_t backlog; /* bytes held */
-	uint64_t sent;    /* bytes that have left it for good, or are about to: at most one packet goes back */
+	uint64_t sent;    /* bytes taken out of it; what the device then had no room for went back (dev_requeue_skb()) */
 };
 
 struct queue_state {
 	struct queue now;
-	uint64_t mark;   /* what it held when the round began has left when it has sent more */
+	uint64_t mark;   /* what it held when the round began was taken out if it has sent more */
 	uint32_t rounds; /* at whose beginning it held packets; bit 0: the current one */
 	bool held;       /* and what it held when the current one began may still be there */
+	bool passed;     /* it was taken out, but may have gone back */
 	bool seen;       /* by the current look */
+	bool twice;
 };
 
 /* Zero-initialised: nothing is known. No memory of its own. */

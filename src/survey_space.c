@@ -339,7 +339,8 @@ static void note_queue(struct look *l, const struct netlink_qdisc *q)
 		.ifindex = (uint32_t)q->ifindex,
 		.handle = q->handle,
 		.parent = q->parent,
-		.fifo = queues_is_fifo(q->kind, q->parent),
+		/* No frame is shorter than its header: tbf once left segments out of its backlog (before 6.13). */
+		.fifo = queues_is_fifo(q->kind, q->parent) && q->backlog / 14 >= q->queued,
 		.backlog = q->backlog,
 		.sent = q->sent,
 	};

@@ -37,7 +37,7 @@ static uint64_t look_at(uint64_t now_ns, const struct sight *sights, size_t coun
 		struct queue queue = { .netns = 1, .ifindex = sights[i].ifindex, .handle = 0x80010000, .parent = TC_H_ROOT,
 				       .fifo = sights[i].fifo, .sent = sights[i].sent, .backlog = sights[i].backlog };
 
-		if (queue.backlog)
+		for (int pass = 0; pass < 2 && queue.backlog; pass++)
 			queues_note(&q, &queue);
 	}
 	if (elsewhere)
@@ -75,12 +75,14 @@ static void test_busy_fifo(void **state)
 {
 	(void)state;
 	assert_int_equal(LOOK(1000, FIFO(1, 10000, 500)), 0);
-	assert_int_equal(LOOK(2000, FIFO(1, 10400, 500)), 0);
-	assert_int_equal(LOOK(3000, FIFO(1, 10500, 500)), 0); /* the last may have gone back */
-	assert_int_equal(LOOK(4000, FIFO(1, 10501, 500)), 1000);
-	/* A round began at 4000. */
-	assert_int_equal(LOOK(5000, FIFO(1, 11001, 500)), 1000);
-	assert_int_equal(LOOK(6000, FIFO(1, 11002, 500)), 4000);
+	assert_int_equal(LOOK(2000, FIFO(1, 10500, 500)), 0);
+	assert_int_equal(LOOK(3000, FIFO(1, 10501, 500)), 0); /* out, or back again */
+	assert_int_equal(LOOK(4000, FIFO(1, 10501, 500)), 0);
+	assert_int_equal(LOOK(5000, FIFO(1, 10502, 500)), 0); /* the first round ends, the second begins */
+	assert_int_equal(LOOK(6000, FIFO(1, 11003, 500)), 0);
+	assert_int_equal(LOOK(7000, FIFO(1, 11004, 500)), 1000);
+	assert_int_equal(LOOK(8000, FIFO(1, 12000, 500)), 1000);
+	assert_int_equal(LOOK(9000, FIFO(1, 12001, 500)), 5000);
 }
 
 static void test_busy_other(void **state)
@@ -90,15 +92,41 @@ static void test_busy_other(void **state)
 		assert_int_equal(LOOK(1000 * i, { 1, false, 100000 * i, 5 }), 0);
 }
 
-/* Who leaves the first may be in the second: two busy ones take two rounds. */
-static void test_two_busy(void **state)
+/* The same name, and no longer first in, first out. */
+static void test_replaced(void **state)
 {
 	(void)state;
-	assert_int_equal(LOOK(1000, FIFO(1, 0, 50), FIFO(2, 0, 50)), 0);
-	assert_int_equal(LOOK(2000, FIFO(1, 60, 50), FIFO(2, 10, 50)), 0);
-	assert_int_equal(LOOK(3000, FIFO(1, 70, 50), FIFO(2, 60, 50)), 0);
-	assert_int_equal(LOOK(4000, FIFO(1, 200, 50), FIFO(2, 200, 50)), 1000);
-	assert_int_equal(LOOK(5000, FIFO(1, 400, 50), FIFO(2, 400, 50)), 3000);
+	assert_int_equal(LOOK(1000, FIFO(1, 0, 5)), 0);
+	for (uint64_t i = 2; i < 50; i++)
+		assert_int_equal(LOOK(1000 * i, { 1, false, 100000 * i, 5 }), 0);
+}
+
+/* Time passes, and each time all that was in the queues has gone. */
+static uint64_t look_rounds(uint64_t from, unsigned int rounds, unsigned int queues)
+{
+	uint64_t left = 0;
+
+	for (uint64_t i = 0; i <= 2 * rounds; i++) {
+		struct sight s[] = { FIFO(1, 10000 * (from + i), 50), FIFO(2, 10000 * (from + i), 50),
+				     FIFO(3, 10000 * (from + i), 50) };
+
+		left = look_at(1000 * (from + i), s, queues, false);
+	}
+	return left;
+}
+
+/* Who leaves the first may be in the second: as many rounds as queues, and one for what a look cannot see. */
+static void test_several_busy(void **state)
+{
+	(void)state;
+	for (unsigned int queues = 1; queues <= 3; queues++) {
+		setup(NULL);
+		assert_int_equal(look_rounds(1, queues, queues), 0);
+		setup(NULL);
+		assert_int_equal(look_rounds(1, queues + 1, queues), 1000);
+		setup(NULL);
+		assert_int_equal(look_rounds(1, queues + 2, queues), 3000);
+	}
 }
 
 /* Never empty at the same time, each is empty at some time. */
@@ -107,19 +135,34 @@ static void test_empty_in_turn(void **state)
 	(void)state;
 	assert_int_equal(LOOK(1000, FAIR(1, 5)), 0);
 	assert_int_equal(LOOK(2000, FAIR(2, 5)), 0);
-	assert_int_equal(LOOK(3000, FAIR(1, 5)), 1000);
-	assert_int_equal(LOOK(4000, FAIR(2, 5)), 2000);
+	assert_int_equal(LOOK(3000, FAIR(1, 5)), 0);
+	assert_int_equal(LOOK(4000, FAIR(2, 5)), 1000);
+	assert_int_equal(LOOK(5000, FAIR(1, 5)), 2000);
+	assert_int_equal(LOOK(6000, FAIR(1, 5)), 2000);
 }
 
-/* What is in one that holds packets only within a round cannot have been there at its ends. */
+/* Of what holds packets only within a round it is not said that they were there at its ends. */
 static void test_seen_within_a_round(void **state)
 {
 	(void)state;
 	assert_int_equal(LOOK(1000, FIFO(1, 0, 50)), 0);
-	assert_int_equal(LOOK(2000, FIFO(1, 20, 50), FIFO(2, 0, 50)), 0);
-	assert_int_equal(LOOK(3000, FIFO(1, 100, 50)), 1000);
-	assert_int_equal(LOOK(4000, FIFO(1, 200, 50), FIFO(2, 50, 50)), 1000);
-	assert_int_equal(LOOK(5000, FIFO(1, 300, 50)), 3000); /* from 2 to 1, for all that is known */
+	assert_int_equal(LOOK(2000, FIFO(1, 100, 50), FIFO(2, 0, 50)), 0);
+	assert_int_equal(LOOK(3000, FIFO(1, 200, 50)), 0);
+	assert_int_equal(LOOK(4000, FIFO(1, 300, 50), FIFO(2, 0, 50)), 0);
+	assert_int_equal(LOOK(5000, FIFO(1, 400, 50)), 1000);
+}
+
+/* What moved while the look went on was in none of them. */
+static void test_unseen_by_a_look(void **state)
+{
+	(void)state;
+	/* It goes from one that is empty afterwards to one that has been read before. */
+	assert_int_equal(LOOK(1000, FIFO(2, 0, 50000)), 0);
+	assert_int_equal(LOOK(2000, FIFO(2, 50001, 50000)), 0);
+	/* It is the last of these, at 51,000. */
+	assert_int_equal(LOOK(3000, FIFO(2, 50002, 50000)), 0);
+	assert_int_equal(LOOK(4000, FIFO(2, 100003, 50000)), 0);
+	assert_int_equal(LOOK(5000, FIFO(2, 100004, 50000)), 1000);
 }
 
 static void test_elsewhere(void **state)
@@ -133,11 +176,18 @@ static void test_elsewhere(void **state)
 static void test_incomplete(void **state)
 {
 	(void)state;
-	assert_int_equal(LOOK(1000, FIFO(1, 0, 50)), 0);
-	queues_begin(&q, 2000);
+	assert_int_equal(look_rounds(1, 1, 1), 0);
+	queues_begin(&q, 3500);
 	assert_int_equal(queues_end(&q, false), 0);
-	assert_int_equal(LOOK(3000, FIFO(1, 100, 50)), 0);
-	assert_int_equal(LOOK(4000, FIFO(1, 200, 50)), 3000);
+	assert_int_equal(look_rounds(4, 1, 1), 0);
+	assert_int_equal(look_rounds(7, 1, 1), 4000);
+}
+
+static uint64_t look_once_at(uint64_t now_ns, const struct queue *queue)
+{
+	queues_begin(&q, now_ns);
+	queues_note(&q, queue);
+	return queues_end(&q, true);
 }
 
 static void test_read_twice(void **state)
@@ -152,14 +202,13 @@ static void test_read_twice(void **state)
 	queue.backlog = 900;
 	queues_note(&q, &queue);
 	assert_int_equal(queues_end(&q, true), 0);
-	queue.sent = 1400;
-	queues_begin(&q, 2000);
-	queues_note(&q, &queue);
-	assert_int_equal(queues_end(&q, true), 0);
-	queue.sent = 1401;
-	queues_begin(&q, 3000);
-	queues_note(&q, &queue);
-	assert_int_equal(queues_end(&q, true), 1000);
+	assert_int_equal(q.at[0].mark, 1400);
+	/* Read once, it says nothing of what it held. */
+	setup(NULL);
+	for (uint64_t i = 1; i < 30; i++) {
+		queue.sent = 10000 * i;
+		assert_int_equal(look_once_at(1000 * i, &queue), 0);
+	}
 }
 
 /* tbf with a fair queue in it sends in the order of that. */
@@ -168,6 +217,7 @@ static void test_inside(void **state)
 	struct queue outer = { .ifindex = 1, .handle = 0x10000, .parent = TC_H_ROOT, .fifo = true, .backlog = 5 };
 	struct queue inner = { .ifindex = 1, .handle = 0x20000, .parent = 0x10001, .backlog = 5 };
 	struct queue other = { .ifindex = 1, .handle = 0, .parent = 0x00000001, .fifo = true, .backlog = 5 };
+	uint64_t left = 0;
 
 	(void)state;
 	for (uint64_t i = 1; i < 20; i++) {
@@ -175,16 +225,20 @@ static void test_inside(void **state)
 		outer.sent = 1000 * i;
 		queues_note(&q, &outer);
 		queues_note(&q, &inner);
+		queues_note(&q, &outer);
+		queues_note(&q, &inner);
 		assert_int_equal(queues_end(&q, true), 0);
 	}
 	/* What has no handle is around nothing. */
 	setup(NULL);
-	for (uint64_t i = 1; i < 4; i++) {
+	for (uint64_t i = 1; i <= 5; i++) {
 		queues_begin(&q, 1000 * i);
 		other.sent = 1000 * i;
 		queues_note(&q, &other);
-		assert_int_equal(queues_end(&q, true), 1000 * (i - 1));
+		queues_note(&q, &other);
+		left = queues_end(&q, true);
 	}
+	assert_int_equal(left, 1000);
 }
 
 static void test_too_many(void **state)
@@ -209,7 +263,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup(test_kinds, setup),	cmocka_unit_test_setup(test_empty, setup),
 		cmocka_unit_test_setup(test_busy_fifo, setup),	cmocka_unit_test_setup(test_busy_other, setup),
-		cmocka_unit_test_setup(test_two_busy, setup),	cmocka_unit_test_setup(test_empty_in_turn, setup),
+		cmocka_unit_test_setup(test_several_busy, setup), cmocka_unit_test_setup(test_empty_in_turn, setup),
+		cmocka_unit_test_setup(test_replaced, setup),	cmocka_unit_test_setup(test_unseen_by_a_look, setup),
 		cmocka_unit_test_setup(test_seen_within_a_round, setup), cmocka_unit_test_setup(test_elsewhere, setup),
 		cmocka_unit_test_setup(test_incomplete, setup), cmocka_unit_test_setup(test_read_twice, setup),
 		cmocka_unit_test_setup(test_inside, setup),	cmocka_unit_test_setup(test_too_many, setup),
