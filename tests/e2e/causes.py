@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
 """Ways to make the kernel retransmit, each for one reason, used by several tests."""
+import os
 import socket
 
 from lab import BLOCK, DATA, SLOW, SYN, SYNACK, Background, before_nth, chatter, drain, nth, start_connect
@@ -81,6 +82,9 @@ class Flow:
 
     @staticmethod
     def talk(control, source, target, version, cgroup):
+        # What it inherits of other flows would be its own, too: where its process number is the lower, that of both.
+        os.closerange(3, control.fileno())
+        os.closerange(control.fileno() + 1, 4096)
         if cgroup:
             with open(cgroup + "/cgroup.procs", "w", encoding="ascii") as file:
                 file.write("0")
