@@ -17,7 +17,7 @@ from lab import SLOW
 
 # Taps are read by a program of their own: what they saw happened up to so much earlier.
 LAG = int(100e6 * SLOW)
-EVENTS = ("tcp/tcp_retransmit_skb", "skb/kfree_skb")
+EVENTS = ("tcp/tcp_retransmit_skb", "tcp/tcp_retransmit_synack", "skb/kfree_skb")
 LINE = re.compile(r" (\d+)\.(\d{6}): (\w+): (.*)$")
 
 
