@@ -206,7 +206,7 @@ static bool has_departed(const struct attempt *a, const struct cause_context *ct
 	if (first == LINK_LEAVES && !attempt_is_synack(&a->entry))
 		return false;
 	return hostnet_has_left_queues(ctx->hostnet, w->until_ns ? w->until_ns : a->begin_ns, a->begin_ns,
-					 QUEUE_SLACK_NS);
+				       QUEUE_SLACK_NS);
 }
 
 static enum link_type first_hop(const struct attempt *a, const struct cause_context *ctx, uint32_t *netns)

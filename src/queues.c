@@ -45,8 +45,7 @@ static void note_inside(struct queues *q, const struct queue *queue)
 	for (unsigned int i = 0; handle && i < q->count; i++) {
 		struct queue *outer = &q->at[i].now;
 
-		if (outer->netns == queue->netns && outer->ifindex == queue->ifindex &&
-		    outer->handle == handle)
+		if (outer->netns == queue->netns && outer->ifindex == queue->ifindex && outer->handle == handle)
 			outer->fifo = false;
 	}
 }

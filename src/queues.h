@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * What has left the queueing disciplines of this host, by looking at them now and then. A queue that is busy all the time
- * proves nothing by being empty, but one that is first in, first out has sent what it held as soon as it has sent more bytes
- * than that; and who leaves one queue can only be in a later one of its way.
+ * proves nothing by being empty, but of one that is first in, first out what it held was taken as soon as more bytes than that
+ * were, and has gone when still more are; and who leaves one queue can only be in a later one of its way.
  */
 #ifndef REBPF_QUEUES_H
 #define REBPF_QUEUES_H
@@ -29,7 +29,7 @@ struct queue_state {
 	bool held;       /* and what it held when the current one began may still be there */
 	bool passed;     /* it was taken out, but may have gone back */
 	bool seen;       /* by the current look */
-	bool twice;
+	bool twice;      /* the same; else @mark could be too low */
 };
 
 /* Zero-initialised: nothing is known. No memory of its own. */
