@@ -26,9 +26,10 @@
 #define DRAIN_BUDGET 4096            /* records of one ring at a time */
 #define WAKE_MAX_NS (20 * NSEC_PER_MSEC) /* before timers and signals get their turn */
 /*
- * So many records at one wake-up are a flood: then it is left to a timer to come back, not to a record, whose wake-up costs
- * its producer an interrupt. The rings hold a hundred times what comes meanwhile.
+ * After a record others are likely, and a wake-up costs its producer an interrupt, microseconds of it: so it is left to a timer
+ * to come back until nothing has come. So many records at once are a flood; the rings hold a hundred times what comes meanwhile.
  */
+#define PAUSE_NS (2 * NSEC_PER_MSEC)
 #define FLOOD_RECORDS 32
 #define FLOOD_PAUSE_NS (5 * NSEC_PER_MSEC)
 #define UNFINISHED_NS NSEC_PER_MSEC /* until a record that its producer has not finished is looked at again */
@@ -371,10 +372,10 @@ static void on_wake(void *ctx)
 	while (pipeline_take_missed(l->pipeline, &netns, &tgid))
 		if (l->egress)
 			egress_visit(l->egress, netns, tgid, clock_mono_ns());
-	if (records < FLOOD_RECORDS)
+	if (!records)
 		await_wake(l);
 	else
-		loop_timer_set(l->loop, l->drain_timer, more ? 0 : FLOOD_PAUSE_NS);
+		loop_timer_set(l->loop, l->drain_timer, more ? 0 : records < FLOOD_RECORDS ? PAUSE_NS : FLOOD_PAUSE_NS);
 	if (l->survey && l->survey_wanted)
 		loop_timer_set(l->loop, l->survey_timer,
 			       l->survey_full_wanted ? l->survey_full_pause_ns : l->survey_pause_ns);
