@@ -82,7 +82,7 @@ endif
 
 # ---- the BPF object and its skeleton ----
 
-$(B)/bpf/rebpf_cast.bpf.o: BPF_CFLAGS += -DREBPF_CAST
+$(B)/bpf/rebpf_cast.bpf.o: BPF_CFLAGS += -DREBPF_CAST -mcpu=v3
 $(BPF_OBJ): bpf/rebpf.bpf.c | $(DEPS_STAMP)
 	$(call msg,BPF,$@)
 	$(Q)mkdir -p $(@D)

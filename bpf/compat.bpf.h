@@ -23,6 +23,37 @@ extern void *bpf_rdonly_cast(const void *obj, __u32 btf_id) __ksym;
 #define CAST(ptr) (ptr)
 #endif
 
+/*
+ * Atomic instructions that return a value came with 5.12 (5ca419f2864a); before, the verifier refuses them even where no way
+ * leads to them, so only the object for 6.2 has them.
+ */
+#ifdef REBPF_CAST
+#define COMPAT_FETCH
+
+/* Adds @n to *@p; returns what was there. A full barrier. */
+static __always_inline __u64 compat_fetch_add(__u64 *p, __u64 n)
+{
+	return __sync_fetch_and_add(p, n);
+}
+
+/* Makes *@p @v if it is @old; was it? A full barrier. */
+static __always_inline bool compat_exchange_if(__u64 *p, __u64 old, __u64 v)
+{
+	return __sync_val_compare_and_swap(p, old, v) == old;
+}
+
+/* Stores @v after all stores before it, in the order that other CPUs see. (An instruction for it: 6.15, 880442305a39.) */
+static __always_inline void compat_store_release(__u64 *p, __u64 v)
+{
+#if defined(__TARGET_ARCH_x86)
+	asm volatile("" ::: "memory");
+	*(volatile __u64 *)p = v;
+#else
+	__sync_lock_test_and_set(p, v); /* here a full barrier, too */
+#endif
+}
+#endif
+
 /* A field. @typed: the verifier knows what @ptr points to: an argument of tp_btf and fentry programs, or CAST(). */
 #define FIELD(typed, ptr, field) ((typed) ? (ptr)->field : BPF_CORE_READ(ptr, field))
 #define BITFIELD(typed, ptr, field) \

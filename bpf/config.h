@@ -14,11 +14,15 @@
 #define REBPF_MAX_CPUS 1024 /* counters of higher CPUs share a row */
 #define REBPF_CONTROL_BYTES (4u << 20)
 #define REBPF_DROPS_BYTES (8u << 20)
+#define REBPF_RING_LINE 64u      /* bytes: a record takes whole ones (bpf/ring.bpf.h) */
+#define REBPF_RING_BEYOND 1024u  /* bytes behind a ring, for what began at its end: more than any record */
+#define REBPF_WAKE_BYTES (64u << 10)
 #define REBPF_MAX_SLOTS 8192
 #define REBPF_MAX_SOCKETS 98304
 #define REBPF_MAX_CONNECTING 65536
 #define REBPF_MAX_RETRANSMITTERS 8192
 #define REBPF_SPURIOUS_NS 60000000000ULL /* so long after its last retransmission a socket is watched for signs that it was not needed */
+#define REBPF_NOTED_SHIFT 30 /* and is noted anew only if the time in ns, shifted by this, about a second, is another */
 #define REBPF_HEARTBEAT_NS 5000000000ULL /* a classifier does nothing once user space is silent for so long */
 #define REBPF_INJECT_HEARTBEAT_NS 2000000000ULL /* and drops nothing once it is for so long */
 #define REBPF_INJECT_WHOLE 10000 /* 100 percent */
@@ -134,6 +138,14 @@ static inline void lost_key_rest(struct lost_key *key)
 	key->has_ret = 0;
 }
 
+/* How far a ring has been reserved, and read; in lines since it began. Each on a cache line of its own. */
+struct ring_place {
+	__u64 head;
+	__u64 pad0[7];
+	__u64 tail;
+	__u64 pad1[7];
+};
+
 /*
  * @in_flight: open slots; the gate of the packet path while no retransmission is under way.
  * @asleep:    the consumer sleeps: the next record must wake it.
@@ -152,6 +164,7 @@ struct shared {
 	__u64 heartbeat_ns;
 	__u64 retransmitted_ns;
 	__u64 pad2[4];
+	struct ring_place ring[RING_COUNT]; /* of bpf/ring.bpf.h */
 	__u64 lost_bucket[RING_COUNT][REBPF_BUCKET_COUNT];
 	struct cpu_counts cpu[REBPF_MAX_CPUS];
 };

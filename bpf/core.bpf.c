@@ -9,6 +9,7 @@ struct shared shared = {};
 
 struct ring_control ring_control SEC(".maps");
 struct ring_drops ring_drops SEC(".maps");
+struct ring_wake ring_wake SEC(".maps");
 struct map_lost lost SEC(".maps");
 struct map_slots slots SEC(".maps");
 struct map_sockets sockets SEC(".maps");

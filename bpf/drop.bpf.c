@@ -54,7 +54,7 @@ static __always_inline void drop_before_tc(__u64 *ctx, struct sk_buff *skb, stru
 		return;
 	if (!flow_read_ends(&flow, &sk->__sk_common) || !flow_wanted(&flow))
 		return;
-	p = rtx_queue_find(sk, pkt.seq);
+	p = skb_original(sk, skb, pkt.seq);
 	if (p)
 		copy_emit(ctx, skb, (__u64)sk, (__u64)p, NULL, &pkt);
 }
@@ -72,7 +72,7 @@ static __noinline int drop_of_copy(__u64 *ctx)
 	if (!sk)
 		return 0;
 	key = (__u64)sk;
-	open = bpf_map_lookup_elem(&slots, &key);
+	open = slot_find(key);
 	if (!open) {
 		if (!cfg.has_entry)
 			drop_before_tc(ctx, skb, sk);
@@ -142,9 +142,7 @@ static __always_inline void drop_read_device(struct rec_drop *d, const struct dr
 		d->ifindex = iif;
 	else if (d->ifindex) {
 		d->netns = dev->nd_net.net->ns.inum;
-		/* Two loads instead of a call: what follows the NUL is not looked at. */
-		((__u64 *)d->ifname)[0] = ((__u64 *)dev->name)[0];
-		((__u64 *)d->ifname)[1] = ((__u64 *)dev->name)[1];
+		words_read(d->ifname, dev->name, true);
 	}
 	/* verifier: by helper, for a load of a pointer from what it trusts is a search of all of BTF (see struct dropped). */
 	if (!d->netns && sk)
@@ -154,13 +152,16 @@ static __always_inline void drop_read_device(struct rec_drop *d, const struct dr
 /* The socket that the packet is from or for: @sk, or the listener of a request; NULL: none that could say anything. */
 static __always_inline struct sock *drop_socket(struct sock *sk)
 {
+	const bool typed = HAS_CAST;
+	struct sock *any;
 	__u8 state;
 
 	if (!sk)
 		return NULL;
-	state = BPF_CORE_READ(sk, __sk_common.skc_state);
+	any = CAST(sk);
+	state = FIELD(typed, any, __sk_common.skc_state);
 	if (state == TCP_NEW_SYN_RECV)
-		return BPF_CORE_READ(sk, __sk_common.skc_listener);
+		return FIELD(typed, any, __sk_common.skc_listener);
 	return sk_is_full(state) ? sk : NULL;
 }
 
@@ -180,9 +181,9 @@ static __always_inline bool is_sender(const struct rec_drop *d, struct sk_buff *
 
 static __always_inline void drop_read_socket(struct rec_drop *d, const struct dropped *x)
 {
-	struct sock *sk = x->sk;
-	struct sock *full = drop_socket(sk);
-	__u16 family = full ? BPF_CORE_READ(full, __sk_common.skc_family) : 0;
+	struct sock *full = drop_socket(x->sk), *sk;
+	const bool typed = HAS_CAST;
+	__u16 family;
 
 	d->sk = 0;
 	d->cgroup = 0;
@@ -192,15 +193,20 @@ static __always_inline void drop_read_socket(struct rec_drop *d, const struct dr
 	d->received = 0;
 	d->zero = 0;
 	__builtin_memset(&d->owner, 0, sizeof(d->owner));
+	if (!full)
+		return;
+	full = CAST(full);
+	family = FIELD(typed, full, __sk_common.skc_family);
 	/* Packet and control sockets also own buffers. */
 	if (family != AF_INET && family != AF_INET6)
 		return;
-	d->sk = (__u64)sk;
+	d->sk = (__u64)x->sk;
 	d->cgroup = compat_sk_cgroup_id(full);
 	d->ino = compat_sk_ino(full);
-	d->uid = BPF_CORE_READ(full, sk_uid.val);
-	d->state = BPF_CORE_READ(sk, __sk_common.skc_state);
-	d->received = x->is_receiver || !is_sender(d, x->skb, sk);
+	d->uid = FIELD(typed, full, sk_uid.val);
+	sk = CAST(x->sk);
+	d->state = FIELD(typed, sk, __sk_common.skc_state);
+	d->received = x->is_receiver || !is_sender(d, x->skb, x->sk);
 	owner_read(&d->owner, (__u64)full);
 }
 
@@ -259,7 +265,7 @@ static __always_inline bool drop_emit(__u64 *ctx, const struct dropped *x, const
 	struct rec_drop *d;
 
 	if (stack || nat->ct) {
-		d = emit_try(&ring_drops, RING_DROPS, REC_DROP, sizeof(*d));
+		d = emit_try(RING_DROPS, REC_DROP, sizeof(*d));
 		if (!d)
 			return false;
 		drop_fill(d, x, l3, false);
@@ -270,12 +276,12 @@ static __always_inline bool drop_emit(__u64 *ctx, const struct dropped *x, const
 		if (stack)
 			bpf_get_stack(ctx, d->stack, sizeof(d->stack), 0);
 	} else if (x->sk || segment_may_sack(l3)) {
-		d = emit_try(&ring_drops, RING_DROPS, REC_DROP, REC_DROP_SHORT_SIZE);
+		d = emit_try(RING_DROPS, REC_DROP, REC_DROP_SHORT_SIZE);
 		if (!d)
 			return false;
 		drop_fill(d, x, l3, false);
 	} else {
-		d = emit_try(&ring_drops, RING_DROPS, REC_DROP, REC_DROP_BARE_SIZE);
+		d = emit_try(RING_DROPS, REC_DROP, REC_DROP_BARE_SIZE);
 		if (!d)
 			return false;
 		drop_fill(d, x, l3, true);

@@ -93,9 +93,7 @@ static __always_inline bool tc_recognise(struct __sk_buff *ctx, struct inflight 
 	if (!sk || ctx->ingress_ifindex)
 		return false;
 	tp = bpf_tcp_sock(sk);
-	if (!tp || tc_is_new(ctx, tp->snd_nxt))
-		return false;
-	if (!packet_read(pkt, skb) || pkt->seq == pkt->end_seq || !seq_before(pkt->seq, tp->snd_nxt))
+	if (!tp || !packet_read(pkt, skb) || pkt->seq == pkt->end_seq || !seq_before(pkt->seq, tp->snd_nxt))
 		return false;
 	if ((pkt->flags & (TCP_FLAG_SYN | TCP_FLAG_ACK)) == (TCP_FLAG_SYN | TCP_FLAG_ACK) || (pkt->flags & TCP_FLAG_RST))
 		return false;
@@ -104,7 +102,7 @@ static __always_inline bool tc_recognise(struct __sk_buff *ctx, struct inflight 
 	full = skb_sk(skb);
 	if (is_filtered() && (!flow_read_ends(&flow, &full->__sk_common) || !flow_wanted(&flow)))
 		return false;
-	p = rtx_queue_find(full, pkt->seq);
+	p = skb_original(full, skb, pkt->seq);
 	if (!p)
 		return false;
 	s->skb = (__u64)p;
@@ -119,7 +117,7 @@ static __always_inline bool tc_recognise(struct __sk_buff *ctx, struct inflight 
 /* The open slot of the packet's socket: without entry hooks only if it is this packet's. */
 static __always_inline struct inflight *tc_slot(struct sk_buff *skb, __u64 key)
 {
-	struct inflight *open = shared.in_flight && key ? bpf_map_lookup_elem(&slots, &key) : NULL;
+	struct inflight *open = shared.in_flight && key ? slot_find(key) : NULL;
 
 	if (!open || cfg.has_entry || (open->copy == (__u64)skb && open->stamp_ns == skb_stamp(skb)))
 		return open;
@@ -163,15 +161,14 @@ int rebpf_tc_egress(struct __sk_buff *ctx)
 		return tc_is_copy(open, skb, &pkt) ? inject_action(tc_take(open, key, skb, &pkt)) : TC_NEXT;
 	if (cfg.has_entry || !tc_recognise(ctx, &s, &pkt))
 		return TC_NEXT;
-	if (!cfg.inject.verdict) {
-		tc_take(&s, key, skb, &pkt);
-		slot_open(key, &s);
-		return TC_NEXT;
-	}
+	/* Before the record is written: see attempt_whole(). */
+	open = slot_open(key, &s);
+	if (open)
+		return inject_action(tc_take(open, key, skb, &pkt));
 	/* What is dropped must have its slot, by which the drop hook knows it. */
-	slot_open(key, &s);
-	open = bpf_map_lookup_elem(&slots, &key);
-	return open ? inject_action(tc_take(open, key, skb, &pkt)) : TC_NEXT;
+	if (!cfg.inject.verdict)
+		tc_take(&s, key, skb, &pkt);
+	return TC_NEXT;
 }
 
 /*
@@ -205,7 +202,7 @@ int rebpf_queued(__u64 *ctx)
 	key = (__u64)skb_sk(skb);
 	if (!key)
 		return 0;
-	open = bpf_map_lookup_elem(&slots, &key);
+	open = slot_find(key);
 	if (!open || !queued_is_copy(open, skb))
 		return 0;
 	open->queued = 1;

@@ -243,7 +243,7 @@ static __always_inline bool inject_took(struct sk_buff *skb)
 	if (!cfg.inject.verdict || !shared.in_flight)
 		return false;
 	key = (__u64)BPF_CORE_READ(skb, sk);
-	open = key ? bpf_map_lookup_elem(&slots, &key) : NULL;
+	open = key ? slot_find(key) : NULL;
 	return open && open->injected && open->copy == (__u64)skb && open->stamp_ns == BPF_CORE_READ(skb, skb_mstamp_ns);
 }
 

@@ -21,7 +21,7 @@ static __always_inline struct rec_drop *synthetic_begin(enum drop_source source,
 	struct rec_drop *d;
 
 	__sync_fetch_and_add(&cpu_counts()->drops_foreign, 1);
-	d = emit_try(&ring_drops, RING_DROPS, REC_DROP, REC_DROP_SHORT_SIZE);
+	d = emit_try(RING_DROPS, REC_DROP, REC_DROP_SHORT_SIZE);
 	if (!d) {
 		struct lost_key key = { .kind = REC_DROP, .tcp = 1, .source = source };
 

@@ -18,6 +18,14 @@ extern const volatile struct config cfg;
 extern struct shared shared;
 
 #include "compat.bpf.h"
+#include "ring.bpf.h"
+
+static __always_inline struct cpu_counts *cpu_counts(void)
+{
+	return &shared.cpu[bpf_get_smp_processor_id() & (REBPF_MAX_CPUS - 1)];
+}
+
+#include "slot.bpf.h"
 
 #define AF_INET 2
 #define AF_INET6 10
@@ -25,50 +33,12 @@ extern struct shared shared;
 #define ETH_P_IPV6 0x86DD
 #define EBUSY 16
 
-struct ring_control {
-	__uint(type, BPF_MAP_TYPE_RINGBUF);
-	__uint(max_entries, REBPF_CONTROL_BYTES);
-};
-
-struct ring_drops {
-	__uint(type, BPF_MAP_TYPE_RINGBUF);
-	__uint(max_entries, REBPF_DROPS_BYTES);
-};
-
-/*
- * The attempt that is under way on a socket. tcp_retransmit_skb holds the socket lock from its entry to its
- * exit, so there is at most one, whatever CPU or task it runs on: per-CPU or per-task state would be
- * overwritten by another socket's timer in a nested softirq.
- */
-struct inflight {
-	__u64 skb;      /* P */
-	__u64 copy;     /* C, once TC has seen it */
-	__u64 dev;      /* where TC saw it last */
-	__u64 stamp_ns; /* departure time of C: without entry hooks a slot may be stale, and C used again */
-	__u32 seq;
-	__u32 end_seq;
-	__u32 total_retrans;
-	__u8 hook;      /* enum rtx_hook that opened it */
-	__u8 inner : 1; /* __tcp_retransmit_skb has been entered for this slot */
-	__u8 lost : 1;  /* its ENTRY found no room */
-	__u8 judged : 1;   /* --inject has decided on its copy */
-	__u8 injected : 1; /* and dropped it */
-	__u8 told : 1;     /* by QUEUED that it was queued */
-	__u8 hops;
-	__u8 queued; /* by a device, since TC saw it last */
-};
-
-struct map_slots {
-	__uint(type, BPF_MAP_TYPE_HASH);
-	__uint(max_entries, REBPF_MAX_SLOTS);
-	__type(key, __u64); /* address of the socket */
-	__type(value, struct inflight);
-};
-
 /* What has been learnt of a socket: one look for both when it matters, for such a look is the dearest of a record. */
 struct known_socket {
 	struct rec_owner owner; /* tgid 0: not known */
 	__u64 born_ns;          /* when the connection began, 0: not seen */
+	__u32 noted;            /* among the retransmitters, so long ago: REBPF_NOTED_SHIFT; 0: not */
+	__u32 undo_marker;      /* with this */
 };
 
 struct map_sockets {
@@ -116,20 +86,12 @@ struct map_lost {
 	__type(value, struct lost_count);
 };
 
-extern struct ring_control ring_control SEC(".maps");
-extern struct ring_drops ring_drops SEC(".maps");
 extern struct map_lost lost SEC(".maps");
-extern struct map_slots slots SEC(".maps");
 extern struct map_sockets sockets SEC(".maps");
 extern struct map_retransmitters retransmitters SEC(".maps");
 extern struct map_connecting connecting SEC(".maps");
 
 /* ---- emission ---- */
-
-static __always_inline struct cpu_counts *cpu_counts(void)
-{
-	return &shared.cpu[bpf_get_smp_processor_id() & (REBPF_MAX_CPUS - 1)];
-}
 
 static __always_inline void emit_lost(enum record_ring ring, __u32 bucket)
 {
@@ -165,14 +127,14 @@ static __always_inline void count_lost(struct lost_key *key, __u32 segs)
 }
 
 /* A record of @size bytes on @ring with its header filled, or NULL: then the caller counts the loss (emit_lost). */
-static __always_inline void *emit_try(void *map, enum record_ring ring, __u8 kind, __u16 size)
+static __always_inline void *emit_try(enum record_ring ring, __u8 kind, __u16 size)
 {
 	struct cpu_counts *cc = cpu_counts();
 	struct rec_header *h;
 
 	/* Before it is reserved: an atomic addition waits until the stores before it are done, and a ring's memory is cold. */
 	__sync_fetch_and_add(&cc->produced[kind], 1);
-	h = bpf_ringbuf_reserve(map, size, 0);
+	h = ring_reserve(ring, size);
 	if (!h)
 		return NULL;
 	h->ts_ns = bpf_ktime_get_ns();
@@ -188,7 +150,7 @@ static __always_inline void *emit_try(void *map, enum record_ring ring, __u8 kin
 /* The same on the control ring; a loss counts for the bucket of the flow that @sk is the identity of. */
 static __always_inline void *emit_control(__u8 kind, __u16 size, __u64 sk)
 {
-	void *h = emit_try(&ring_control, RING_CONTROL, kind, size);
+	void *h = emit_try(RING_CONTROL, kind, size);
 	__u64 id = 0;
 
 	if (h)
@@ -211,23 +173,24 @@ static __always_inline void *emit_control(__u8 kind, __u16 size, __u64 sk)
 /* Wakes the consumer: by nothing, for what there is to read has been submitted. */
 static __noinline int emit_wake(void)
 {
-	void *nothing = bpf_ringbuf_reserve(&ring_control, 8, 0);
+	void *nothing = bpf_ringbuf_reserve(&ring_wake, 8, 0);
 
+	if (!nothing)
+		return 0;
 	*(volatile __u32 *)&shared.asleep = 0;
 	__sync_fetch_and_add(&cpu_counts()->wakeups, 1);
-	if (nothing)
-		bpf_ringbuf_discard(nothing, BPF_RB_FORCE_WAKEUP);
+	bpf_ringbuf_discard(nothing, BPF_RB_FORCE_WAKEUP);
 	return 0;
 }
 
 /*
  * Submits a record and wakes the consumer only if it sleeps: a wake-up is an interrupt on this CPU. The consumer sets the
- * word and then looks at the rings again; here the exchange that bpf_ringbuf_submit() ends with (bpf_ringbuf_commit(),
- * kernel/bpf/ringbuf.c), a full barrier, lies between the record and reading the word.
+ * word and then looks whether anything has been reserved. A full barrier lies between that and reading the word here: the
+ * addition that reserves, or the exchange that bpf_ringbuf_submit() ends with (bpf_ringbuf_commit(), kernel/bpf/ringbuf.c).
  */
 static __always_inline void emit_submit(void *rec)
 {
-	bpf_ringbuf_submit(rec, BPF_RB_NO_WAKEUP);
+	ring_submit(rec);
 	if (*(volatile __u32 *)&shared.asleep)
 		emit_wake();
 }
@@ -416,19 +379,37 @@ static __always_inline __u64 born_read(__u64 sk)
 	return known ? known->born_ns : 0;
 }
 
+/* A name of 16 bytes. What follows the NUL is not looked at. */
+static __always_inline void words_read(char *to, const char *from, bool typed)
+{
+	if (!typed) {
+		bpf_probe_read_kernel(to, 16, from);
+		return;
+	}
+	((__u64 *)to)[0] = ((const __u64 *)from)[0];
+	((__u64 *)to)[1] = ((const __u64 *)from)[1];
+}
+
 #define PF_KTHREAD 0x00200000 /* include/linux/sched.h */
 
 static __always_inline bool task_is_kernel_thread(void)
 {
-	struct task_struct *task = (void *)bpf_get_current_task();
+	struct task_struct *task = CAST((struct task_struct *)bpf_get_current_task());
 
-	return BPF_CORE_READ(task, flags) & PF_KTHREAD;
+	return FIELD(HAS_CAST, task, flags) & PF_KTHREAD;
 }
 
 static __always_inline void owner_from_current(struct rec_owner *o)
 {
-	o->tgid = bpf_get_current_pid_tgid() >> 32;
+	struct task_struct *task = CAST((struct task_struct *)bpf_get_current_task());
+
 	o->zero = 0;
+	if (HAS_CAST) {
+		o->tgid = task->tgid;
+		words_read(o->comm, task->comm, true);
+		return;
+	}
+	o->tgid = bpf_get_current_pid_tgid() >> 32;
 	bpf_get_current_comm(o->comm, sizeof(o->comm));
 }
 
@@ -487,6 +468,27 @@ static __always_inline struct sk_buff *rtx_queue_find(struct sock *sk, __u32 seq
 	return NULL;
 }
 
+/*
+ * The buffer of the retransmit queue that @skb, which begins at @seq, is a copy of, or NULL. Mostly it lies beside it, without a
+ * walk over cold memory: TCP's buffers are allocated in pairs, the second for a copy (struct sk_buff_fclones; __skb_clone()).
+ * While both are in use the first is in the queue; it may hold another range by now.
+ */
+static __always_inline struct sk_buff *skb_original(struct sock *sk, struct sk_buff *skb, __u32 seq)
+{
+	struct sk_buff_fclones *pair = (void *)skb - bpf_core_field_offset(struct sk_buff_fclones, skb2);
+	const bool typed = HAS_CAST;
+	struct tcp_skb_cb *tcb;
+
+	skb = CAST(skb);
+	if (BITFIELD(typed, skb, fclone) != SKB_FCLONE_CLONE)
+		return rtx_queue_find(sk, seq);
+	tcb = CAST(skb_tcb(&pair->skb1));
+	pair = CAST(pair);
+	if (FIELD(typed, pair, fclone_ref.refs.counter) < 2 || !seq_within(seq, FIELD(typed, tcb, seq), FIELD(typed, tcb, end_seq)))
+		return rtx_queue_find(sk, seq);
+	return &pair->skb1;
+}
+
 /* The TCP header of a packet on its way out, as far as rebpf reads it. */
 struct packet {
 	__u32 seq;
@@ -520,11 +522,13 @@ static __always_inline bool packet_read(struct packet *p, struct sk_buff *skb)
 	const bool typed = HAS_CAST;
 	unsigned char *head;
 	struct {
+		__u8 ip[20];
 		__u8 tcp[20];
 		__u8 opt[20];
 	} b;
 	__u32 nh, th, doff, end;
-	__u8 ip[12];
+	const __u8 *ip = b.ip;
+	long err;
 
 	skb = CAST(skb);
 	head = FIELD(typed, skb, head);
@@ -532,7 +536,12 @@ static __always_inline bool packet_read(struct packet *p, struct sk_buff *skb)
 	th = FIELD(typed, skb, transport_header);
 	if (!head || th <= nh || th == 0xffff)
 		return false;
-	if (bpf_probe_read_kernel(ip, sizeof(ip), head + nh))
+	/* All in one read, where it lies together: the calls are what it costs. */
+	if (th == nh + sizeof(b.ip))
+		err = bpf_probe_read_kernel(&b, sizeof(b), head + nh);
+	else
+		err = bpf_probe_read_kernel(b.ip, 12, head + nh) || bpf_probe_read_kernel(b.tcp, sizeof(b.tcp) + sizeof(b.opt), head + th);
+	if (err)
 		return false;
 	p->ip_id = 0;
 	if (ip[0] >> 4 == 4) {
@@ -546,8 +555,6 @@ static __always_inline bool packet_read(struct packet *p, struct sk_buff *skb)
 	} else {
 		return false;
 	}
-	if (bpf_probe_read_kernel(&b, sizeof(b), head + th))
-		return false;
 	doff = (b.tcp[12] >> 4) * 4;
 	if (doff < 20)
 		return false;
@@ -589,34 +596,11 @@ static __always_inline void copy_read(struct rec_copy *c, __u64 sk, __u64 p, str
 		net = FIELD(typed, dev, nd_net.net);
 		c->netns = FIELD(typed, net, ns.inum);
 		c->ifindex = FIELD(typed, dev, ifindex);
-		bpf_probe_read_kernel(c->ifname, sizeof(c->ifname), &dev->name);
+		words_read(c->ifname, dev->name, typed);
 	} else {
 		c->netns = 0;
 		c->ifindex = 0;
 	}
-}
-
-/* ---- the in-flight slot ---- */
-
-/* Opens (or takes over) the slot of @sk. */
-static __always_inline void slot_open(__u64 sk, const struct inflight *s)
-{
-	if (!bpf_map_update_elem(&slots, &sk, s, BPF_NOEXIST))
-		__sync_fetch_and_add(&shared.in_flight, 1);
-	else if (bpf_map_update_elem(&slots, &sk, s, BPF_EXIST))
-		__sync_fetch_and_add(&cpu_counts()->slot_failed, 1);
-}
-
-/* The number of the hop, the last, whose device has queued the copy, if no QUEUED has told of it; else 0. */
-static __always_inline __u8 slot_queued_hop(const struct inflight *s)
-{
-	return s->queued && !s->told ? s->hops : 0;
-}
-
-static __always_inline void slot_close(__u64 sk)
-{
-	if (!bpf_map_delete_elem(&slots, &sk))
-		__sync_fetch_and_add(&shared.in_flight, -1);
 }
 
 #endif

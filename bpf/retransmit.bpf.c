@@ -159,10 +159,10 @@ static __always_inline enum entry_result entry_emit(struct sock *sk, struct sk_b
 		spurious_note(sk, bpf_ktime_get_ns());
 		return ENTRY_LOST;
 	}
-	spurious_note(sk, e->h.ts_ns);
+	known = bpf_map_lookup_elem(&sockets, &key);
+	spurious_note_known(sk, e->h.ts_ns, known);
 	flow_read_identity(&flow, sk);
 	e->flow = flow;
-	known = bpf_map_lookup_elem(&sockets, &key);
 	if (known)
 		e->owner = known->owner;
 	else
@@ -238,7 +238,7 @@ static __always_inline void exit_emit(struct sock *sk, struct sk_buff *skb, cons
 static __always_inline int attempt_enter(struct sock *sk, struct sk_buff *skb, enum rtx_hook hook, bool typed)
 {
 	__u64 key = (__u64)sk;
-	struct inflight *open = bpf_map_lookup_elem(&slots, &key);
+	struct inflight *open = slot_find(key);
 	struct tcp_skb_cb *tcb = skb_tcb(skb);
 	struct inflight s = {};
 	enum entry_result entry;
@@ -267,7 +267,7 @@ static __always_inline int attempt_enter(struct sock *sk, struct sk_buff *skb, e
 static __always_inline int attempt_leave(struct sock *sk, struct sk_buff *skb, enum rtx_hook hook, int ret)
 {
 	__u64 key = (__u64)sk;
-	struct inflight *open = bpf_map_lookup_elem(&slots, &key);
+	struct inflight *open = slot_find(key);
 	struct attempt_end end = { .ret = ret, .has_ret = 1, .hook = hook };
 
 	if (!open || open->hook != hook)
@@ -369,15 +369,16 @@ static __always_inline void attempt_whole(struct sock *sk, struct sk_buff *skb, 
 {
 	struct attempt_end end = { .ret = err, .has_ret = 1, .hook = hook, .reached = attempt_reached(sk, skb, err) };
 	__u64 key = (__u64)sk;
-	struct inflight *open = bpf_map_lookup_elem(&slots, &key);
+	struct inflight *open = slot_find(key);
 
-	if (open)
+	/* Closed before the record is written: what excludes others waits for all stores before it, and a ring's memory is cold. */
+	if (open) {
 		end.queued = slot_queued_hop(open);
+		slot_close(key);
+	}
 	if (entry_emit(sk, skb, hook, typed, &end) == ENTRY_LOST)
 		attempt_lost(&end, BPF_CORE_READ(skb_tcb(skb), tcp_gso_segs), false);
 	inject_note(key);
-	if (open)
-		slot_close(key);
 }
 
 SEC("?tp_btf/tcp_retransmit_skb")
@@ -509,7 +510,7 @@ static __always_inline int synack_enter(const struct sock *listener, struct requ
 static __always_inline int synack_leave(struct request_sock *req, int ret)
 {
 	__u64 key = (__u64)req;
-	struct inflight *open = bpf_map_lookup_elem(&slots, &key);
+	struct inflight *open = slot_find(key);
 	struct attempt_end end = { .ret = ret, .has_ret = 1, .hook = RTX_HOOK_SYNACK };
 
 	if (!open)

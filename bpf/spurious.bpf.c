@@ -103,6 +103,7 @@ int rebpf_undo_state(__u64 *ctx)
 	struct sock *sk = (void *)ctx[0];
 	__u64 key = ctx[0];
 	__u8 old = BPF_CORE_READ_BITFIELD_PROBED((struct inet_connection_sock *)sk, icsk_ca_state);
+	struct known_socket *known;
 	struct retransmitter *r;
 	__u32 marker;
 
@@ -113,6 +114,10 @@ int rebpf_undo_state(__u64 *ctx)
 		return 0;
 	marker = r->undo_marker;
 	r->undo_marker = 0;
+	/* The next episode is noted even if it begins where this one did. */
+	known = bpf_map_lookup_elem(&sockets, &key);
+	if (known)
+		known->noted = 0;
 	undo_emit(sk, old, marker);
 	return 0;
 }

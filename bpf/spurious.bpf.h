@@ -28,6 +28,23 @@ static __always_inline void spurious_note(struct sock *sk, __u64 now)
 	shared.retransmitted_ns = now;
 }
 
+/* The same, given what is known of @sk, or NULL: it is noted once a second at most, unless it stands otherwise. */
+static __always_inline void spurious_note_known(struct sock *sk, __u64 now, struct known_socket *known)
+{
+	struct tcp_sock *tp = CAST((struct tcp_sock *)sk);
+	__u32 undo_marker = FIELD(HAS_CAST, tp, undo_marker), at = (__u32)(now >> REBPF_NOTED_SHIFT);
+
+	if (!cfg.note_retransmitters)
+		return;
+	if (known) {
+		if (known->noted == at && known->undo_marker == undo_marker)
+			return;
+		known->noted = at;
+		known->undo_marker = undo_marker;
+	}
+	spurious_note(sk, now);
+}
+
 static __always_inline void spurious_emit(struct sock *sk, enum spurious_evidence evidence, __u32 dups, __u32 seq,
 					  __u32 end_seq)
 {

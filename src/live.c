@@ -52,6 +52,7 @@ struct live {
 	struct egress *egress;
 	struct shared *shared;
 	struct ring *ring[RING_COUNT];
+	struct ring *wake;
 	struct enrich *enrich;
 	struct survey *survey;
 	struct lost *lost_events;
@@ -310,7 +311,7 @@ static size_t drain(struct live *l)
 	until_ns = clock_mono_ns();
 	ns = until_ns;
 	for (int r = 0; r < RING_COUNT; r++) {
-		uint64_t read_ns = l->ring[r] ? drain_ring(l, (enum record_ring)r, ns, &n) : ns;
+		uint64_t read_ns = drain_ring(l, (enum record_ring)r, ns, &n);
 
 		until_ns = read_ns < until_ns ? read_ns : until_ns;
 	}
@@ -346,7 +347,7 @@ static void await_wake(struct live *l)
 	*(volatile uint32_t *)&l->shared->asleep = 1;
 	__sync_synchronize();
 	for (int r = 0; r < RING_COUNT; r++)
-		empty &= !l->ring[r] || ring_is_empty(l->ring[r]);
+		empty &= ring_is_empty(l->ring[r]);
 	if (!empty)
 		loop_timer_set(l->loop, l->drain_timer, UNFINISHED_NS);
 }
@@ -361,6 +362,7 @@ static void on_wake(void *ctx)
 	bool more;
 
 	*(volatile uint32_t *)&l->shared->asleep = 0;
+	ring_drain(l->wake, SIZE_MAX, NULL, NULL, &more); /* there is nothing in it, but it has an end */
 	/* Once more if an attempt waits for a survey. */
 	do {
 		size_t n = drain(l);
@@ -482,11 +484,8 @@ static void on_stop(void *ctx)
 
 static int add_sources(struct live *l)
 {
-	int err = 0;
+	int err = loop_on_edge(l->loop, probes_wake_fd(l->probes), on_wake, l);
 
-	for (int r = 0; r < RING_COUNT && !err; r++)
-		if (l->ring[r])
-			err = loop_on_edge(l->loop, probes_ring_fd(l->probes, (enum record_ring)r), on_wake, l);
 	if (!err && l->egress && egress_fd(l->egress) >= 0)
 		err = loop_on_readable(l->loop, egress_fd(l->egress), on_interfaces, l);
 	l->survey_timer = loop_timer(l->loop, on_wake, l);
@@ -514,13 +513,9 @@ static int open_rings(struct live *l)
 {
 	int err = 0;
 
-	for (int r = 0; r < RING_COUNT && !err; r++) {
-		int fd = probes_ring_fd(l->probes, (enum record_ring)r);
-
-		if (fd >= 0)
-			err = ring_open(&l->ring[r], fd, probes_ring_bytes(l->probes, (enum record_ring)r));
-	}
-	return err;
+	for (int r = 0; r < RING_COUNT && !err; r++)
+		err = probes_open_ring(l->probes, (enum record_ring)r, &l->ring[r]);
+	return err ? err : probes_open_wake(l->probes, &l->wake);
 }
 
 static int open_egress(struct live *l)
@@ -682,6 +677,7 @@ void live_close(struct live *l)
 	egress_close(l->egress);
 	for (int r = 0; r < RING_COUNT; r++)
 		ring_close(l->ring[r]);
+	ring_close(l->wake);
 	probes_close(l->probes);
 	survey_close(l->survey);
 	enrich_close(l->enrich);

@@ -342,23 +342,23 @@ uint32_t probes_tc_id(const struct probes *p)
 	return bpf_obj_get_info_by_fd(probes_tc_fd(p), &info, &len) ? 0 : info.id;
 }
 
-static const struct bpf_map *ring_map(const struct probes *p, enum record_ring ring)
+int probes_open_ring(const struct probes *p, enum record_ring ring, struct ring **out)
 {
-	return ring == RING_CONTROL ? p->skel->maps.ring_control : p->skel->maps.ring_drops;
+	const struct bpf_map *map = ring == RING_CONTROL ? p->skel->maps.ring_control : p->skel->maps.ring_drops;
+
+	if (bpf_map__type(map) == BPF_MAP_TYPE_RINGBUF)
+		return ring_open(out, bpf_map__fd(map), bpf_map__max_entries(map));
+	return ring_open_lines(out, bpf_map__fd(map), bpf_map__value_size(map) - REBPF_RING_BEYOND, &p->skel->bss->shared.ring[ring]);
 }
 
-int probes_ring_fd(const struct probes *p, enum record_ring ring)
+int probes_open_wake(const struct probes *p, struct ring **out)
 {
-	const struct bpf_map *map = ring_map(p, ring);
-
-	return map ? bpf_map__fd(map) : -1;
+	return ring_open(out, bpf_map__fd(p->skel->maps.ring_wake), bpf_map__max_entries(p->skel->maps.ring_wake));
 }
 
-size_t probes_ring_bytes(const struct probes *p, enum record_ring ring)
+int probes_wake_fd(const struct probes *p)
 {
-	const struct bpf_map *map = ring_map(p, ring);
-
-	return map ? bpf_map__max_entries(map) : 0;
+	return bpf_map__fd(p->skel->maps.ring_wake);
 }
 
 int probes_lost_fd(const struct probes *p)

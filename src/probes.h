@@ -5,6 +5,7 @@
 
 #include "../bpf/config.h"
 #include "plan.h"
+#include "ring.h"
 
 struct probes;
 
@@ -42,8 +43,12 @@ void probes_poll_spurious(struct probes *p);
 int probes_tc_fd(const struct probes *p);
 /* Its number in the kernel, 0: none. */
 uint32_t probes_tc_id(const struct probes *p);
-int probes_ring_fd(const struct probes *p, enum record_ring ring);
-size_t probes_ring_bytes(const struct probes *p, enum record_ring ring);
+
+/* Maps one of the rings, to be closed before @p; the second: no records come by it, it only wakes. Negative errno with its message. */
+int probes_open_ring(const struct probes *p, enum record_ring ring, struct ring **out);
+int probes_open_wake(const struct probes *p, struct ring **out);
+/* Becomes readable when there is something in the ring that wakes. */
+int probes_wake_fd(const struct probes *p);
 
 /* The map of lost events (counters_each_lost). */
 int probes_lost_fd(const struct probes *p);

@@ -53,9 +53,18 @@ def left_of(objects):
     return sorted(o for o in objects if exists(*o))
 
 
+def describe(fd):
+    """(type, key size, value size, most entries, name) of a map."""
+    info = ctypes.create_string_buffer(128)
+    bpf(OBJ_GET_INFO_BY_FD, struct.pack("IIQ", fd, len(info), ctypes.addressof(info)))
+    # struct bpf_map_info: type, id, key_size, value_size, max_entries, map_flags, name[16]
+    kind, _, key_size, value_size, most = struct.unpack_from("5I", info.raw)
+    return kind, key_size, value_size, most, info.raw[24:40].split(b"\0")[0].decode()
+
+
 def read_shared(objects):
-    """The bytes of rebpf's shared words (struct shared, in .bss): the largest array of one element."""
-    best = b""
+    """The bytes of rebpf's shared words (struct shared, in .bss)."""
+    found = b""
     for kind, number in objects:
         if kind != "map":
             continue
@@ -63,15 +72,18 @@ def read_shared(objects):
             fd = bpf(FD_BY_ID["map"], struct.pack("II", number, 0))
         except OSError:
             continue
-        with open("/proc/self/fdinfo/%d" % fd, encoding="ascii") as file:
-            info = dict(line.split(None, 1) for line in file.read().splitlines())
-        size = int(info["value_size:"])
-        if int(info["map_type:"]) == 2 and int(info["max_entries:"]) == 1 and size > len(best):
+        _, _, size, _, name = describe(fd)
+        if name.endswith(".bss"):
             value, key = ctypes.create_string_buffer(size), ctypes.create_string_buffer(4)
             bpf(MAP_LOOKUP_ELEM, struct.pack("IIQQQ", fd, 0, ctypes.addressof(key), ctypes.addressof(value), 0))
-            best = value.raw
+            found = value.raw
         os.close(fd)
-    return best
+    return found
+
+
+def in_flight(objects):
+    """Slots that are open: the first of the shared words."""
+    return struct.unpack_from("q", read_shared(objects))[0]
 
 
 def memory_of(objects):
@@ -93,10 +105,7 @@ def hash_entries(number):
     """(name, how many entries) of a map, or (None, 0) if it is no hash map."""
     fd = bpf(FD_BY_ID["map"], struct.pack("II", number, 0))
     try:
-        info = ctypes.create_string_buffer(128)
-        bpf(OBJ_GET_INFO_BY_FD, struct.pack("IIQ", fd, len(info), ctypes.addressof(info)))
-        # struct bpf_map_info: type, id, key_size, value_size, max_entries, map_flags, name[16]
-        kind, _, key_size, _, most = struct.unpack_from("5I", info.raw)
+        kind, key_size, _, most, name = describe(fd)
         if kind not in HASHES:
             return None, 0
         key, after, count = None, ctypes.create_string_buffer(key_size), 0
@@ -107,7 +116,7 @@ def hash_entries(number):
             except FileNotFoundError:
                 break
             key, count = ctypes.create_string_buffer(after.raw, key_size), count + 1
-        return info.raw[24:40].split(b"\0")[0].decode(), count
+        return name, count
     finally:
         os.close(fd)
 
