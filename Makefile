@@ -240,11 +240,16 @@ $(B)/tests/empty $(B)/tests/paradox: $(B)/tests/%: tests/bench/%.c | $(DEPS_STAM
 	$(Q)mkdir -p $(@D)
 	$(Q)$(CC) $(ALL_CFLAGS) -Werror $< -o $@ -lbpf
 
+$(B)/tests/classifier: tests/bench/classifier.c $(SKEL) | $(DEPS_STAMP)
+	$(call msg,CC,$@)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CC) $(ALL_CFLAGS) -Werror $< -o $@ -lbpf
+
 $(B)/tests/stream: tests/bench/stream.c tests/unit/records.h bpf/event.h | $(DEPS_STAMP)
 	$(call msg,CC,$@)
 	$(Q)$(CC) $(ALL_CFLAGS) -Werror $< -o $@
 
-bench: all $(FLOOD) $(B)/tests/empty $(B)/tests/stream
+bench: all $(FLOOD) $(B)/tests/empty $(B)/tests/classifier $(B)/tests/stream
 	$(Q)tests/bench/bench.py $(BENCH)
 
 compare: all $(FLOOD)

@@ -104,7 +104,10 @@ static __always_inline __u16 compat_tcb_flags(struct tcp_skb_cb *tcb)
 	return FIELD(typed, tcb, tcp_flags);
 }
 
-/* Inode of the socket's file, 0 for an orphan. (sk_ino of 6.16 says the same; this works everywhere.) */
+/*
+ * Inode of the socket's file, 0 for an orphan. 6.16 (5d6b58c932ec) keeps its number in the socket; of an orphan only sk_socket
+ * tells.
+ */
 static __always_inline __u64 compat_sk_ino(struct sock *sk)
 {
 	const bool typed = HAS_CAST;
@@ -115,6 +118,8 @@ static __always_inline __u64 compat_sk_ino(struct sock *sk)
 	socket = FIELD(typed, sk, sk_socket);
 	if (!socket)
 		return 0;
+	if (bpf_core_field_exists(sk->sk_ino))
+		return FIELD(typed, sk, sk_ino);
 	alloc = (void *)socket - bpf_core_field_offset(struct socket_alloc, socket);
 	alloc = CAST(alloc);
 	return FIELD(typed, alloc, vfs_inode.i_ino);

@@ -61,14 +61,28 @@ static __always_inline int tc_take(struct inflight *slot, __u64 sk, struct sk_bu
 }
 
 /*
- * Is this surely no retransmission? One read, for every packet comes by here. @false: look closer (options or extension
- * headers before the TCP header, a tunnel's outer header).
+ * Is this surely no retransmission? For every packet of a socket that has retransmitted, so by loads, where they can be had, or
+ * one read. @false: look closer (options or extension headers before the TCP header, a tunnel's outer header).
  */
 static __always_inline bool tc_is_new(struct __sk_buff *ctx, __u32 snd_nxt)
 {
+	struct sk_buff *skb = CAST((struct sk_buff *)(void *)ctx);
 	__u8 h[48] __attribute__((aligned(8)));
+	bool ipv4 = ctx->protocol == bpf_htons(ETH_P_IP);
+	struct tcphdr *tcp;
+	struct ipv6hdr *ip6;
+	struct iphdr *ip;
 
-	if (ctx->protocol == bpf_htons(ETH_P_IP))
+	if (HAS_CAST) {
+		ip = CAST((struct iphdr *)(skb->head + skb->network_header));
+		tcp = CAST((struct tcphdr *)(skb->head + skb->transport_header));
+		ip6 = CAST((struct ipv6hdr *)ip);
+		if (skb->transport_header - skb->network_header != (ipv4 ? sizeof(*ip) : sizeof(*ip6)))
+			return false;
+		return (ipv4 ? *(__u8 *)ip == 0x45 && ip->protocol == IPPROTO_TCP : *(__u8 *)ip6 >> 4 == 6 && ip6->nexthdr == IPPROTO_TCP) &&
+		       !seq_before(bpf_ntohl(tcp->seq), snd_nxt);
+	}
+	if (ipv4)
 		return !bpf_skb_load_bytes_relative(ctx, 0, h, 28, BPF_HDR_START_NET) && h[0] == 0x45 && h[9] == IPPROTO_TCP &&
 		       !seq_before(bpf_ntohl(*(__u32 *)(h + 24)), snd_nxt);
 	return !bpf_skb_load_bytes_relative(ctx, 0, h, 48, BPF_HDR_START_NET) && h[0] >> 4 == 6 && h[6] == IPPROTO_TCP &&
@@ -143,9 +157,8 @@ static __always_inline bool tc_is_idle(struct __sk_buff *ctx)
 	return !tp || !tp->total_retrans || (!shared.in_flight && tc_is_new(ctx, tp->snd_nxt));
 }
 
-/* Without entry hooks, the packet may be the one that opens the slot. */
-SEC("?tc")
-int rebpf_tc_egress(struct __sk_buff *ctx)
+/* Without entry hooks, the packet may be the one that opens the slot. A function of its own: see rebpf_tc_egress(). */
+static __noinline int tc_look(struct __sk_buff *ctx)
 {
 	/* A privileged program may use the context as the address of the buffer that it is. */
 	struct sk_buff *skb = (struct sk_buff *)(void *)ctx;
@@ -153,8 +166,6 @@ int rebpf_tc_egress(struct __sk_buff *ctx)
 	struct packet pkt = {};
 	__u64 key;
 
-	if (tc_is_idle(ctx))
-		return TC_NEXT;
 	key = (__u64)skb_sk(skb);
 	open = tc_slot(skb, key);
 	if (open)
@@ -169,6 +180,13 @@ int rebpf_tc_egress(struct __sk_buff *ctx)
 	if (!cfg.inject.verdict)
 		tc_take(&s, key, skb, &pkt);
 	return TC_NEXT;
+}
+
+/* For nearly every packet this is all: few registers to save. */
+SEC("?tc")
+int rebpf_tc_egress(struct __sk_buff *ctx)
+{
+	return tc_is_idle(ctx) ? TC_NEXT : tc_look(ctx);
 }
 
 /*

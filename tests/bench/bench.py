@@ -35,6 +35,7 @@ TOP = os.path.abspath(os.path.join(os.path.dirname(__file__), "..", ".."))
 REBPF = os.environ.get("REBPF", os.path.join(TOP, "build", "rebpf"))
 FLOOD = os.path.join(TOP, "build", "tests", "flood")
 EMPTY = os.path.join(TOP, "build", "tests", "empty")
+CLASSIFIER = os.path.join(TOP, "build", "tests", "classifier")
 NETNS = "rebpf-bench-%d" % os.getpid()
 STATS = "/proc/sys/kernel/bpf_stats_enabled"
 
@@ -135,8 +136,10 @@ class Nothing(Tracer):
         pass
 
 
-def rebpf(*args, out=None):
-    return Tracer([REBPF, *args], ("e", "rebpf: ready"), out)
+def rebpf(*args, out=None, inside=False):
+    """@inside: in the namespace, on whose devices the classifier then is from the start."""
+    words = [REBPF, *args]
+    return Tracer(["ip", "netns", "exec", NETNS, *words] if inside else words, ("e", "rebpf: ready"), out)
 
 
 def flood(packets, flows=1000):
@@ -312,29 +315,57 @@ def storm(other):
 
 
 def lossy_flow(other):
-    """One flow, a fifth of whose segments is lost."""
-    with loss(other, "tcp dport 5201 meta length > 120 numgen random mod 5 == 0"), rebpf("-o", "none") as tracer, stats():
-        iperf(other)
+    """One flow at its full speed, segment by segment, a fifth of which is lost: retransmissions one after another."""
+    with loss(other, "tcp dport 5201 meta length > 1000 numgen random mod 5 == 0"), rebpf("-o", "none") as tracer, stats():
+        iperf(other, "-A", "0,0")
         found = costs(tracer.programs())
     return found, number(tracer.text(), "Attempts seen")
 
 
-def is_on_path(program):
-    """Does it run where packets are sent again? The others run from time to time, or for something else."""
-    return program.startswith(("tcp_retrans_", "tcp_synack_")) or program in ("rebpf_tc_egress", "rebpf_queued")
+# Those that run for every packet, and those that run for attempts only. The others run from time to time, or for something else.
+PER_PACKET = ("rebpf_tc_egress", "rebpf_queued")
+PER_ATTEMPT = ("tcp_retrans_", "tcp_synack_")
+
+
+def packet_prices(other):
+    """{program: ns a packet that is no retransmission}"""
+    with stats(), rebpf("-o", "none", inside=True) as tracer:
+        iperf(other, "-A", "0,0")
+        found = costs(tracer.programs())
+    return {name: found[name][1] for name in PER_PACKET}
+
+
+def attempt_cost(found, attempts, prices):
+    """ns for each attempt: without what the same programs ran for the packets between."""
+    total = 0
+    for name, (runs, ns) in found.items():
+        if name.startswith(PER_ATTEMPT):
+            total += runs * ns
+        elif name in PER_PACKET:
+            total += runs * ns - max(runs - attempts, 0) * prices[name]
+    return total / attempts
+
+
+def offload(other, state):
+    for netns, device in ((NETNS, "b0"), (other, "b1")):
+        run("ip", "netns", "exec", netns, "ethtool", "-K", device, "gso", state, "tso", state, "gro", state)
 
 
 def bench_retransmission(options, folder, other):
-    """What the programs on the path ran for other packets counts for the attempts, too."""
-    for what, traffic in (("500 sockets, cold", storm), ("one flow, warm", lossy_flow)):
+    offload(other, "off")
+    run("ip", "-n", NETNS, "route", "change", "10.66.0.0/24", "dev", "b0", "rto_min", "20ms")
+    run(*inside("sysctl", "-qw", "net.ipv4.tcp_thin_linear_timeouts=1"))
+    prices = packet_prices(other)
+    for what, traffic in (("one flow, a fifth lost", lossy_flow), ("500 sockets' time-outs", storm)):
         values = []
         for _ in range(options.rounds):
             found, attempts = traffic(other)
-            values.append(sum(runs * ns for name, (runs, ns) in found.items() if is_on_path(name)) / attempts)
+            values.append(attempt_cost(found, attempts, prices))
         print("retransmission: %s: %.0f ns of programs for each attempt, all its records together (%s)" % (
             what, statistics.median(values), " ".join("%.0f" % v for v in values)))
         print("  the last time, %d attempts: %s" % (attempts, ", ".join(
             "%s %d runs of %.0f ns" % (name, runs, ns) for name, (runs, ns) in sorted(found.items()))))
+    offload(other, "on")
 
 
 # ---- the classifier ----
@@ -355,29 +386,34 @@ def iperf(other, *args):
 
 
 def bench_tc(options, folder, other):
-    print("tc: the classifier on iperf3 over veth with a window too small to lose packets, and where one in 10,000 is lost")
-    for what, rule in (("new", "tcp dport 9 counter"), ("retransmitted", "tcp dport 5201 numgen random mod 10000 == 0")):
+    """All on the same packets. Mode 1: rebpf's classifier as it is loaded where there are entry hooks (classifier.c)."""
+    print("tc: ns a packet over an empty classifier, small writes over veth")
+    for what, rule in (("never retransmitted", "tcp dport 9 counter"),
+                       ("one in 10,000 lost", "tcp dport 5201 numgen random mod 10000 == 0")):
         values = []
         for _ in range(options.rounds):
             with loss(other, rule), stats(), Tracer(inside(EMPTY, "tcx", "b0"), ("o", "ready")) as empty, \
-                    rebpf("-o", "none") as tracer:
-                iperf(other, "-w", "128K")
-                values.append((costs([empty.text().split()[1]])["bench_empty"][1],
-                               *costs(tracer.programs())["rebpf_tc_egress"][::-1]))
-            values[-1] += (number(tracer.text(), "Attempts seen"),)
-        print("%-18s %6.0f ns over an empty one's %.0f (%s)" % (
-            what, statistics.median(v[1] - v[0] for v in values), statistics.median(v[0] for v in values),
-            " ".join("%.0f-%.0f, %d runs, %d attempts;" % (v[1], *v[:1], *v[2:]) for v in values)))
-    rates = {"untraced": [], "traced": []}
-    for args, what in (((), "Gbit/s"), (("-l", "64", "-N"), "Gbit/s, 64 bytes a write")):
-        for name in rates:
-            rates[name] = []
-        for _ in range(options.rounds):
-            for name in random.sample(list(rates), 2):
-                with (rebpf("-o", "none") if name == "traced" else Nothing()):
-                    rates[name].append(iperf(other, *args))
-        low, high = statistics.median(rates["traced"]), statistics.median(rates["untraced"])
-        print("%-18s %6.2f traced %6.2f untraced: %.3f" % (what, low, high, low / high))
+                    Tracer(inside(CLASSIFIER, "b0"), ("o", "ready")) as entry, rebpf("-o", "none", inside=True) as tracer:
+                iperf(other, "-l", "64", "-N")
+                base = costs([empty.text().split()[1]])["bench_empty"][1]
+                mode1 = costs([entry.text().split()[1]])["rebpf_tc_egress"][1]
+                runs, mode2 = costs(tracer.programs())["rebpf_tc_egress"]
+            values.append((base, mode1 - base, mode2 - base, runs, number(tracer.text(), "Attempts seen")))
+        print("%-20s empty %.0f; mode 1 +%.0f, mode 2 +%.0f (%s)" % (
+            what, *(statistics.median(v[i] for v in values) for i in range(3)),
+            "; ".join("%.0f +%.0f +%.0f, %d runs, %d attempts" % v for v in values)))
+    for args, what in (((), "iperf3"), (("-l", "64", "-N"), "64 bytes a write")):
+        ratios, rates = [], []
+        for _ in range(8 * options.rounds):
+            rate = {}
+            for name in random.sample(["traced", "untraced"], 2):
+                with (rebpf("-o", "none", inside=True) if name == "traced" else Nothing()):
+                    rate[name] = iperf(other, "-t", "1", *args)
+            ratios.append(rate["traced"] / rate["untraced"])
+            rates.append(rate["untraced"])
+        low, middle, high = statistics.quantiles(ratios, n=4)
+        print("%-20s %.2f Gbit/s untraced, traced / untraced %.3f, quartiles %.3f %.3f of %d pairs" % (
+            what, statistics.median(rates), middle, low, high, len(ratios)))
 
 
 # ---- user space ----
