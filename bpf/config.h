@@ -22,7 +22,7 @@
 #define REBPF_MAX_CONNECTING 65536
 #define REBPF_MAX_RETRANSMITTERS 8192
 #define REBPF_SPURIOUS_NS 60000000000ULL /* so long after its last retransmission a socket is watched for signs that it was not needed */
-#define REBPF_NOTED_SHIFT 30 /* and is noted anew only if the time in ns, shifted by this, about a second, is another */
+#define REBPF_NOTED_SHIFT 27 /* and is noted anew if the time in ns, shifted by this, about an eighth of a second, is another */
 #define REBPF_HEARTBEAT_NS 5000000000ULL /* a classifier does nothing once user space is silent for so long */
 #define REBPF_INJECT_HEARTBEAT_NS 2000000000ULL /* and drops nothing once it is for so long */
 #define REBPF_INJECT_WHOLE 10000 /* 100 percent */

@@ -37,7 +37,7 @@ static __always_inline struct cpu_counts *cpu_counts(void)
 struct known_socket {
 	struct rec_owner owner; /* tgid 0: not known */
 	__u64 born_ns;          /* when the connection began, 0: not seen */
-	__u32 noted;            /* among the retransmitters, so long ago: REBPF_NOTED_SHIFT; 0: not */
+	__u32 noted;            /* when, among the retransmitters: shifted, REBPF_NOTED_SHIFT; 0: not */
 	__u32 undo_marker;      /* with this */
 };
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The rings that records go through: ring_reserve(), then ring_submit(), which wakes nobody.
+ * The rings that records go through: ring_reserve(), then ring_submit(), which wakes nobody. Whatever is reserved must be
+ * submitted: the ring ends at it until then.
  *
  * Where the kernel has atomic instructions that return a value, a ring is an array that user space maps: two additions and the
  * record's own stores, a fifth of what the kernel's ring buffer costs, whose exchange at the end waits for the cold memory
@@ -64,16 +65,15 @@ extern struct ring_wake ring_wake SEC(".maps");
  */
 static __always_inline void *ring_place(void *map, struct ring_place *at, __u32 bytes, __u32 size)
 {
-	__u64 lines = (size + sizeof(__u64) + REBPF_RING_LINE - 1) / REBPF_RING_LINE, tail;
+	__u64 lines = (size + sizeof(__u64) + REBPF_RING_LINE - 1) / REBPF_RING_LINE;
 	void *memory;
 	__u32 zero = 0;
 
 	memory = bpf_map_lookup_elem(map, &zero);
 	if (!memory)
 		return NULL;
-	/* The tail first: the head is never behind it then. */
-	tail = *(volatile __u64 *)&at->tail;
-	if (*(volatile __u64 *)&at->head + lines - tail > (bytes - bytes / 8) / REBPF_RING_LINE)
+	/* Signed: another CPU may see the tail ahead of the head, if much has been read between the two looks. */
+	if ((__s64)(*(volatile __u64 *)&at->head + lines - *(volatile __u64 *)&at->tail) > (bytes - bytes / 8) / REBPF_RING_LINE)
 		return NULL;
 	return memory + (compat_fetch_add(&at->head, lines) * REBPF_RING_LINE & (bytes - 1)) + sizeof(__u64);
 }

@@ -32,6 +32,7 @@ struct inflight {
 
 #ifdef COMPAT_FETCH
 #define SLOTS_OF_BUCKET 4
+#define SLOT_BUCKETS 8192 /* so many that hardly one is full of stale slots, where some stay open (see stamp_ns) */
 #define SLOT_CLAIMED 1 /* no socket's id: they are multiples of 8 */
 
 /* @id: of the sockets, 0: free. */
@@ -43,7 +44,7 @@ struct slot_bucket {
 
 struct map_slots {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
-	__uint(max_entries, REBPF_MAX_SLOTS / SLOTS_OF_BUCKET);
+	__uint(max_entries, SLOT_BUCKETS);
 	__type(key, __u32);
 	__type(value, struct slot_bucket);
 };
@@ -67,7 +68,7 @@ static __always_inline __u64 slot_id(__u64 sk)
 
 static __always_inline struct slot_bucket *slot_bucket(__u64 id)
 {
-	__u32 i = (__u32)((id * 0x9e3779b97f4a7c15ULL) >> 40) & (REBPF_MAX_SLOTS / SLOTS_OF_BUCKET - 1);
+	__u32 i = (__u32)((id * 0x9e3779b97f4a7c15ULL) >> 40) & (SLOT_BUCKETS - 1);
 
 	return bpf_map_lookup_elem(&slots, &i);
 }
@@ -109,7 +110,9 @@ static __always_inline struct inflight *slot_find(__u64 sk)
 
 /*
  * Opens (or takes over) the slot of @sk; NULL: there is no room. It can be found when it has been filled. Two CPUs may open one
- * for the same socket, if a copy comes by late: the lower one is found, and both are closed.
+ * for the same socket, if a copy comes by late: the lower one is found, and both are closed. (Were one of them closed and opened
+ * for a third socket between the two lines that take it over, that would have this one's contents. Nothing but late copies is
+ * without the socket's lock.)
  */
 static __always_inline struct inflight *slot_open(__u64 sk, const struct inflight *s)
 {
@@ -123,16 +126,22 @@ static __always_inline struct inflight *slot_open(__u64 sk, const struct infligh
 		b->slot[slot_lowest(which)] = *s;
 		return &b->slot[slot_lowest(which)];
 	}
-	which = slot_which(b, 0);
-	at = slot_lowest(which);
-	if (!which || !compat_exchange_if(&b->id[at], 0, SLOT_CLAIMED)) {
-		__sync_fetch_and_add(&cpu_counts()->slot_failed, 1);
-		return NULL;
+	/* Another CPU may take the one that was seen free. */
+#pragma clang loop unroll(disable)
+	for (int i = 0; i < SLOTS_OF_BUCKET; i++) {
+		which = slot_which(b, 0);
+		if (!which)
+			break;
+		at = slot_lowest(which);
+		if (!compat_exchange_if(&b->id[at], 0, SLOT_CLAIMED))
+			continue;
+		b->slot[at] = *s;
+		__sync_fetch_and_add(&shared.in_flight, 1);
+		compat_store_release(&b->id[at], id);
+		return &b->slot[at];
 	}
-	b->slot[at] = *s;
-	__sync_fetch_and_add(&shared.in_flight, 1);
-	compat_store_release(&b->id[at], id);
-	return &b->slot[at];
+	__sync_fetch_and_add(&cpu_counts()->slot_failed, 1);
+	return NULL;
 }
 
 static __always_inline void slot_close(__u64 sk)

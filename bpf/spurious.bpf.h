@@ -28,7 +28,7 @@ static __always_inline void spurious_note(struct sock *sk, __u64 now)
 	shared.retransmitted_ns = now;
 }
 
-/* The same, given what is known of @sk, or NULL: it is noted once a second at most, unless it stands otherwise. */
+/* The same, given what is known of @sk, or NULL: it is noted eight times a second at most, unless it stands otherwise. */
 static __always_inline void spurious_note_known(struct sock *sk, __u64 now, struct known_socket *known)
 {
 	struct tcp_sock *tp = CAST((struct tcp_sock *)sk);

@@ -27,7 +27,7 @@
 #define WAKE_MAX_NS (20 * NSEC_PER_MSEC) /* before timers and signals get their turn */
 /*
  * After a record others are likely, and a wake-up costs its producer an interrupt, microseconds of it: so it is left to a timer
- * to come back until nothing has come. So many records at once are a flood; the rings hold a hundred times what comes meanwhile.
+ * to come back until nothing has come. So many records at once are a flood; the rings hold many times what comes meanwhile.
  */
 #define PAUSE_NS (2 * NSEC_PER_MSEC)
 #define FLOOD_RECORDS 32

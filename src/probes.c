@@ -108,7 +108,7 @@ const void *probes_object(bool cast, size_t *size)
 	return cast ? rebpf_cast__elf_bytes(size) : rebpf__elf_bytes(size);
 }
 
-/* Both objects have the same maps and programs, hence the same skeleton: only the code differs. NULL: see errno. */
+/* Both objects have the same programs and the same names of maps, hence the same skeleton. NULL: see errno. */
 static struct rebpf *open_object(bool cast, const struct bpf_object_open_opts *opts)
 {
 	struct rebpf *skel = calloc(1, sizeof(*skel));

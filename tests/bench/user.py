@@ -74,7 +74,7 @@ def bench_start(rebpf):
 
 
 def ring_kib(pid):
-    """Resident KiB of the mappings of the ring buffers: their data is mapped twice."""
+    """Resident KiB of the mappings of the rings. (The kernel's ring buffers, before Linux 6.2, are mapped twice.)"""
     with open("/proc/%d/smaps" % pid, encoding="ascii", errors="replace") as file:
         parts = re.split(r"(?m)^(?=[0-9a-f]+-[0-9a-f]+ )", file.read())
     return sum(int(re.search(r"^Rss:\s+(\d+)", part, re.M).group(1)) for part in parts
@@ -85,7 +85,7 @@ def bench_memory(tracer):
     with open("/proc/%d/status" % tracer.process.pid, encoding="ascii") as file:
         status = dict(line.split(":", 1) for line in file)
     total, rings = int(status["VmRSS"].split()[0]), ring_kib(tracer.process.pid)
-    print("%-18s %.1f MiB beside the rings, of which anonymous %.1f; the rings, mapped twice, %.1f" % (
+    print("%-18s %.1f MiB beside the rings, of which anonymous %.1f; the rings %.1f" % (
         "memory", (total - rings) / 1024, int(status["RssAnon"].split()[0]) / 1024, rings / 1024))
 
 
