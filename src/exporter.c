@@ -13,6 +13,8 @@ struct exporter {
 	const struct options *options;
 	const struct pipeline *pipeline;
 	const char *kernel;
+	loop_fn *refresh;
+	void *refresh_ctx;
 	struct netstat *netstat;
 	struct httpd *httpd;
 	uint64_t start_ns;
@@ -23,7 +25,6 @@ static void on_page(void *ctx, struct strbuf *out)
 	struct exporter *x = ctx;
 	struct ev_stats stats;
 	struct metrics_page page = {
-		.metrics = pipeline_metrics(x->pipeline, &stats),
 		.stats = &stats,
 		.netstat = x->netstat,
 		.start_ns = x->start_ns,
@@ -31,12 +32,14 @@ static void on_page(void *ctx, struct strbuf *out)
 		.kernel = x->kernel,
 	};
 
+	x->refresh(x->refresh_ctx);
+	page.metrics = pipeline_metrics(x->pipeline, &stats);
 	netstat_read(x->netstat, clock_mono_ns());
 	metrics_text(out, &page);
 }
 
 int exporter_open(struct exporter **out, const struct options *options, const char *kernel, const struct loop *loop,
-		  const struct pipeline *p)
+		  const struct pipeline *p, loop_fn *refresh, void *ctx)
 {
 	struct exporter *x;
 	uint64_t mono_ns;
@@ -50,6 +53,8 @@ int exporter_open(struct exporter **out, const struct options *options, const ch
 	x->options = options;
 	x->pipeline = p;
 	x->kernel = kernel;
+	x->refresh = refresh;
+	x->refresh_ctx = ctx;
 	clock_pair(&mono_ns, &x->start_ns);
 	x->netstat = netstat_new(options);
 	err = x->netstat ? httpd_open(&x->httpd, loop_base(loop), &options->listen, on_page, x) :

@@ -627,7 +627,7 @@ int live_open(struct live **out, struct plan *plan, const struct features *featu
 	err = l->loop && l->enrich ? 0 : log_error(-ENOMEM, "out of memory");
 	/* First of all: a busy port should not cost the loading of programs. */
 	if (!err)
-		err = exporter_open(&l->exporter, options, features->release, l->loop, p);
+		err = exporter_open(&l->exporter, options, features->release, l->loop, p, on_wake, l);
 	if (!err)
 		err = load(l);
 	if (!err) {
