@@ -507,14 +507,22 @@ static __always_inline int synack_enter(const struct sock *listener, struct requ
 	return 0;
 }
 
-static __always_inline int synack_leave(struct request_sock *req, int ret)
+/*
+ * A request has no lock: its timer and a repeated SYN may send again at once, on two CPUs. Then the slot was the other call's,
+ * and is closed: what this one sent is told of like where only the tracepoint sees it.
+ */
+static __always_inline int synack_leave(const struct sock *listener, struct request_sock *req, int ret)
 {
 	__u64 key = (__u64)req;
 	struct inflight *open = slot_find(key);
 	struct attempt_end end = { .ret = ret, .has_ret = 1, .hook = RTX_HOOK_SYNACK };
 
-	if (!open)
+	if (!open) {
+		end.reached = RTX_REACHED;
+		if (!ret && synack_emit(listener, req, RTX_HOOK_SYNACK_TP, true) == ENTRY_LOST)
+			attempt_lost(&end, 1, true);
 		return 0;
+	}
 	/* Counted by the kernel only if it was sent (tcp_rtx_synack): a failure counts as refused. */
 	end.reached = ret ? RTX_REFUSED : RTX_REACHED;
 	end.lost = open->lost;
@@ -534,7 +542,7 @@ int tcp_synack_in(__u64 *ctx)
 SEC("?fexit/tcp_rtx_synack")
 int tcp_synack_out(__u64 *ctx)
 {
-	return synack_leave((void *)ctx[1], (int)ctx[2]);
+	return synack_leave((void *)ctx[0], (void *)ctx[1], (int)ctx[2]);
 }
 
 SEC("?kprobe/tcp_rtx_synack")
@@ -551,7 +559,7 @@ int tcp_synack_kout(struct pt_regs *ctx)
 {
 	struct call c;
 
-	return call_leave(ctx, &c) ? synack_leave((void *)c.arg, (int)PT_REGS_RC(ctx)) : 0;
+	return call_leave(ctx, &c) ? synack_leave((void *)c.sk, (void *)c.arg, (int)PT_REGS_RC(ctx)) : 0;
 }
 
 /* Fires for successes only, on every version. */
